@@ -1,0 +1,56 @@
+"""How long a CAR-T response in multiple myeloma lasts, why it ends, and what makes it last longer.
+
+The names below are what most work needs, and are loaded when first used, so that `import perdure` is quick::
+
+    from perdure import MYELOMA, Regimen, Infusion, read_catalogue, read_population, simulate
+
+Everything else is found by its path, for example `perdure.model.endpoints`.
+"""
+
+from importlib import import_module
+from typing import Any
+
+# Where each public name lives, relative to perdure.
+_HOME = {
+    "Bolus": "model.regimen",
+    "Infusion": "model.regimen",
+    "InputError": "parameters.errors",
+    "MYELOMA": "model.myeloma",
+    "PerdureError": "parameters.errors",
+    "Regimen": "model.regimen",
+    "Solver": "model.simulate",
+    "kaplan_meier": "model.survival",
+    "read_catalogue": "model.catalogue",
+    "read_population": "parameters.population",
+    "read_therapy": "model.therapy",
+    "simulate": "model.simulate",
+    "treat": "experiments.treat",
+}
+
+__all__ = ["__version__", *_HOME]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for (PEP 562)."""
+    if name == "__version__":
+        value = _installed_version()
+    elif name in _HOME:
+        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    else:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'. It offers {', '.join(__all__)}.")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _installed_version() -> str:
+    """Version of the installed package; a checkout that nobody installed says so instead of guessing."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("perdure")
+    except PackageNotFoundError:
+        return "0+not.installed"
