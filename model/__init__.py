@@ -1,0 +1,1 @@
+"""First floor: how the body answers. Flows, equations, engine, regimens, endpoints."""

@@ -1,0 +1,261 @@
+"""From time courses to what trials report: response, progression-free survival, cellular kinetics, persistence.
+
+Every virtual patient has two branches: the tumour comes back if it was not eradicated (weight 1 - P), or it never
+does (weight P), P being the probability of eradication. Nothing is drawn for it, so that results are smooth.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..parameters.errors import RangeError
+from ..parameters.patients import ASSAY_DRAWS, Draws
+from ..parameters.units import DAYS_PER_MONTH
+from .imwg import CR, PR, Response, judge, measure
+from .relapse import causes
+from .solution import Solution
+from .survival import SurvivalCurve, kaplan_meier
+
+MRD_LIMITS = {"1e-5": 1e-5, "1e-6": 1e-6}
+DAYS_PER_YEAR = 365.25
+
+
+@dataclass(frozen=True)
+class Visits:
+    """When a trial looks: response assessments every so many days, for so many months."""
+
+    every: float = 28.0
+    months: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Check that there are visits, and not more than the assay draws kept per patient."""
+        if not self.every > 0 or not self.months > 0:
+            raise RangeError(f"visits every {self.every:g} d for {self.months:g} months; both must be positive.")
+        if self.until < 3 * self.every:
+            raise RangeError(f"follow-up of {self.months:g} months holds fewer than three visits, one every {self.every:g} d.")
+        if len(self.days) > ASSAY_DRAWS:
+            raise RangeError(f"{len(self.days)} visits; at most {ASSAY_DRAWS} are possible, so make them rarer.")
+
+    @property
+    def until(self) -> float:
+        """Last day of follow-up."""
+        return self.months * DAYS_PER_MONTH
+
+    @property
+    def days(self) -> np.ndarray:
+        """Days of the assessments, the baseline on day 0 included."""
+        return np.arange(0.0, self.until + 1e-9, self.every)
+
+    @property
+    def grid(self) -> np.ndarray:
+        """Days on which a simulation is recorded: daily around the peak, then every two weeks and at each visit."""
+        fine = np.arange(0.0, min(40.0, self.until))
+        late = np.arange(42.0, self.until, 14.0)
+        return np.unique(np.round(np.concatenate([fine, late, self.days, [self.until]]), 6))
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What a trial would report of its virtual patients; arrays (2, n) have the branches relapse and eradicated.
+
+    Days count from the first infusion.
+    """
+
+    visits: Visits
+    weight: np.ndarray
+    responses: tuple[Response, Response]
+    death: np.ndarray
+    c_max: np.ndarray
+    t_max: np.ndarray
+    auc_28: np.ndarray
+    persistence: np.ndarray
+    least_tumour: np.ndarray
+    density_before: np.ndarray
+    density_at_progression: np.ndarray
+    cause_shares: np.ndarray
+    soluble_bcma: np.ndarray
+    marrow_cells: np.ndarray
+    usable: np.ndarray
+
+    @property
+    def n(self) -> int:
+        """Number of virtual patients, those without a result included."""
+        return self.weight.shape[1]
+
+    @cached_property
+    def flat_weight(self) -> np.ndarray:
+        """Weights of all branches in one row; zero for patients that could not be integrated."""
+        return (self.weight * self.usable).ravel()
+
+    def rate(self, holds: np.ndarray) -> float:
+        """Weighted share of virtual patients for whom `holds` (2, n) is true."""
+        return float(np.sum(self.flat_weight * holds.ravel()) / np.sum(self.flat_weight))
+
+    @cached_property
+    def best(self) -> np.ndarray:
+        """Best response (2, n), an index into `imwg.CATEGORIES`."""
+        return np.stack([response.best for response in self.responses])
+
+    @property
+    def overall_response_rate(self) -> float:
+        """Share with a confirmed partial response or better."""
+        return self.rate(self.best >= PR)
+
+    @property
+    def complete_response_rate(self) -> float:
+        """Share with a confirmed complete response."""
+        return self.rate(self.best >= CR)
+
+    def mrd_negative(self, limit: str = "1e-5") -> np.ndarray:
+        """Whether the tumour ever falls below the limit, as a share of marrow cells: (2, n)."""
+        return self.least_tumour < MRD_LIMITS[limit] * self.marrow_cells
+
+    def progression(self, dated: str = "visit") -> np.ndarray:
+        """Day of progression (2, n).
+
+        `visit` is the visit that shows it. `expected` is the crossing plus half the gap between visits: the mean of
+        the visit dates over the phase of the visits, continuous in the parameters and so made for fitting.
+        """
+        if dated == "visit":
+            return np.stack([response.shown for response in self.responses])
+        return np.stack([response.progression for response in self.responses]) + 0.5 * self.visits.every
+
+    def progression_free(self, dated: str = "visit", *, patients: float | None = None) -> SurvivalCurve:
+        """Progression-free survival from infusion in months: progression, or death without it."""
+        day = np.minimum(self.progression(dated), self.death)
+        return self._curve(day, self.flat_weight > 0, 0.0, patients)
+
+    def duration_of_response(self, dated: str = "visit", *, patients: float | None = None) -> SurvivalCurve:
+        """Time from the first confirmed response to progression or death, in months, among responders."""
+        day = np.minimum(self.progression(dated), self.death)
+        first = np.stack([response.first_response for response in self.responses])
+        responders = ((self.best >= PR) & np.isfinite(first) & (first < day)).ravel() & (self.flat_weight > 0)
+        return self._curve(day, responders, np.where(np.isfinite(first), first, 0.0), patients)
+
+    def _curve(self, day: np.ndarray, keep: np.ndarray, start: np.ndarray | float, patients: float | None) -> SurvivalCurve:
+        event = (day <= self.visits.until).ravel()
+        time = ((np.minimum(day, self.visits.until) - start) / DAYS_PER_MONTH).ravel()
+        people = float(self.usable.sum()) if patients is None else patients  # two branches are one patient
+        return kaplan_meier(time[keep], event[keep], self.flat_weight[keep], patients=people)
+
+    def cause_share(self) -> np.ndarray:
+        """Share of each cause (`relapse.CAUSES`) among all relapses of the population."""
+        weight = (self.weight[0] * self.usable)[:, None]
+        total = float(np.sum(weight * self.cause_shares))
+        return np.sum(weight * self.cause_shares, axis=0) / total if total > 0 else np.full(self.cause_shares.shape[1], np.nan)
+
+
+def outcomes(solution: Solution, patients: Mapping[str, np.ndarray], draws: Draws, visits: Visits) -> Outcomes:
+    """Endpoints of a simulation recorded on `visits.grid`.
+
+    Patients that could not be integrated get weight zero; their share is `solution.failed_share`.
+    """
+    days, times = visits.days, solution.times
+    usable = np.isfinite(solution.eradication)
+    gone = np.where(usable, solution.eradication, 0.0)
+    tumour, m_protein = solution["tumour"], solution["m_protein"]
+    here = np.searchsorted(times, days - 1e-6)
+    branches = _branches(times, tumour, m_protein, gone, patients["k_clearance_m_protein"])
+    responses = []
+    for branch_tumour, branch_protein in branches:
+        markers = measure(days, np.nan_to_num(branch_protein[:, here]), np.nan_to_num(branch_tumour[:, here]), patients, draws)
+        responses.append(judge(markers))
+    shown = np.stack([response.shown for response in responses])
+    c_max, t_max = peak(times, solution["car_t"])
+    rows = np.arange(solution.n)
+    at = np.clip(np.searchsorted(times, np.where(np.isfinite(shown[0]), shown[0], 0.0)), 0, len(times) - 1)
+    density = np.where(np.isfinite(shown[0]), solution["density_mean"][rows, at], np.nan)
+    persistence = np.stack(
+        [last_above(times, solution["car_t"], patients["limit_car_t"], np.minimum(day, visits.until)) for day in shown]
+    )
+    return Outcomes(
+        visits=visits,
+        weight=np.stack([1.0 - gone, gone]),
+        responses=(responses[0], responses[1]),
+        death=death_without_progression(patients, draws.death[: solution.n]),
+        c_max=c_max,
+        t_max=t_max,
+        auc_28=area(times, solution["car_t"], 28.0),
+        persistence=persistence,
+        least_tumour=np.stack([branch[0][:, here].min(axis=1) for branch in branches]),
+        density_before=solution["density_mean"][:, 0],
+        density_at_progression=density,
+        cause_shares=causes(solution, patients, responses[0].progression, {"tumour": branches[0][0]}),
+        soluble_bcma=solution["soluble_bcma"][:, here],
+        marrow_cells=patients["marrow_cells"],
+        usable=usable.astype(float),
+    )
+
+
+def _branches(times, tumour, m_protein, gone, clearance):
+    """Tumour and M-protein given that the tumour comes back, and given that it was eradicated.
+
+    The expected tumour is the mean over both; the tumour that survives is larger by 1 / (1 - P) after its lowest
+    point. M-protein is linear in the tumour: what was there at the lowest point decays in both branches, what is made
+    afterwards comes from survivors.
+    """
+    lowest = np.argmin(np.where(np.isfinite(tumour), tumour, np.inf), axis=1)
+    rows = np.arange(len(tumour))
+    after = times[None, :] > times[lowest][:, None]
+    alive = np.maximum(1.0 - gone, 1e-9)[:, None]
+    left = m_protein[rows, lowest][:, None] * np.exp(
+        -clearance[:, None] * np.maximum(times[None, :] - times[lowest][:, None], 0.0)
+    )
+    back = np.where(after, tumour / alive, tumour), np.where(after, left + (m_protein - left) / alive, m_protein)
+    never = np.where(after, 0.0, tumour), np.where(after, left, m_protein)
+    return back, never
+
+
+def death_without_progression(patients: Mapping[str, np.ndarray], uniform: np.ndarray) -> np.ndarray:
+    """Day of death without progression: one constant hazard in the first year, another afterwards."""
+    early, late = patients["hazard_death_first_year"], patients["hazard_death_later"]
+    due = -np.log1p(-uniform)  # cumulative hazard at death
+    first_year = early * DAYS_PER_YEAR
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(due <= first_year, due / early, DAYS_PER_YEAR + (due - first_year) / late)
+
+
+def peak(times: np.ndarray, course: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Highest value and its day, by a parabola through the largest recorded value and its neighbours."""
+    filled = np.nan_to_num(course, nan=-np.inf)
+    top = np.clip(filled.argmax(axis=1), 1, len(times) - 2)
+    rows = np.arange(len(course))
+    t = np.stack([times[top - 1], times[top], times[top + 1]], axis=1)
+    v = np.stack([course[rows, top - 1], course[rows, top], course[rows, top + 1]], axis=1)
+    left, right = t[:, 1] - t[:, 0], t[:, 2] - t[:, 1]
+    rise, fall = (v[:, 1] - v[:, 0]) / left, (v[:, 2] - v[:, 1]) / right
+    bend = (fall - rise) / (left + right)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift = -(rise + bend * left) / (2.0 * bend)
+    inside = np.isfinite(shift) & (bend < 0) & (shift > -left) & (shift < right)
+    shift = np.where(inside, shift, 0.0)
+    value = v[:, 1] + shift * (rise + bend * left) + bend * shift**2
+    best = course[rows, np.clip(filled.argmax(axis=1), 0, len(times) - 1)]
+    return np.where(inside, value, best), np.where(inside, t[:, 1] + shift, times[filled.argmax(axis=1)])
+
+
+def area(times: np.ndarray, course: np.ndarray, until: float) -> np.ndarray:
+    """Area under a course from day 0 to `until` (trapezoidal rule)."""
+    keep = times <= until + 1e-9
+    return np.trapezoid(course[:, keep], times[keep], axis=1)
+
+
+def last_above(times: np.ndarray, course: np.ndarray, limit: np.ndarray, until: np.ndarray) -> np.ndarray:
+    """Last day on which a course stands above an assay limit, within follow-up until a day; 0 if it never does.
+
+    Log-linear between recorded days. A course still above the limit at the end of follow-up gives that day:
+    it is a time of last detection and not a half-life.
+    """
+    above = (course > limit[:, None]) & (times[None, :] <= until[:, None])
+    any_above = above.any(axis=1)
+    last = len(times) - 1 - above[:, ::-1].argmax(axis=1)
+    following = np.minimum(last + 1, len(times) - 1)
+    rows = np.arange(len(course))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        drop = np.log(course[rows, last]) - np.log(np.maximum(course[rows, following], 1e-300))
+        share = (np.log(course[rows, last]) - np.log(limit)) / drop
+    share = np.where(np.isfinite(share) & (drop > 0), np.clip(share, 0.0, 1.0), 0.0)
+    day = times[last] + share * (times[following] - times[last])
+    return np.where(any_above, np.minimum(day, until), 0.0)

@@ -1,0 +1,59 @@
+"""Why a patient relapses: which single restoration would still have held the tumour.
+
+At progression the rate of killing is compared with that of growth under counterfactuals: the antigen of day 0, all CAR-T
+cells working, or the patient's own peak number of engaged cells. What would have sufficed alone is a cause; several
+causes share the relapse equally. This is bookkeeping on the model, not a measurement.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .solution import Solution
+
+CAUSES = ("antigen low or lost", "cells exhausted", "cells gone", "several together", "never expanded")
+
+
+def causes(
+    solution: Solution, patients: Mapping[str, np.ndarray], progression: np.ndarray, course: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Share of each cause in each patient's relapse: array (n, 5), zero where there is no progression.
+
+    Parameters
+    ----------
+    progression
+        Day of progression, infinite if none.
+    course
+        Must hold 'tumour': array (n, times), the tumour given that it was not eradicated.
+    """
+    n = solution.n
+    rows = np.arange(n)
+    relapsed = np.isfinite(progression)
+    at = np.clip(np.searchsorted(solution.times, np.where(relapsed, progression, 0.0)), 0, len(solution.times) - 1)
+    now = {name: solution[name][rows, at] for name in ("car_t", "engaged", "susceptibility", "suppression")}
+    tumour = course["tumour"][rows, at]
+    crowd = patients["half_kill"] + tumour / patients["engagement_volume"]
+    strength = patients["k_kill_max"] / (1.0 + now["suppression"])
+    growth = patients["k_growth_tumour"] * (1.0 - tumour / patients["tumour_capacity"])
+    peak = solution["engaged"].max(axis=1)
+    antigen = solution["susceptibility"][:, 0]
+
+    def holds(cells: np.ndarray, share: np.ndarray) -> np.ndarray:
+        return strength * cells / (cells + crowd) * share >= growth
+
+    alone = np.stack(
+        [
+            holds(now["engaged"], antigen),
+            holds(now["car_t"], now["susceptibility"]),
+            holds(peak, now["susceptibility"]),
+        ],
+        axis=1,
+    )
+    together = holds(np.maximum(peak, now["car_t"]), np.maximum(antigen, now["susceptibility"]))
+    count = alone.sum(axis=1)
+    shares = np.zeros((n, len(CAUSES)))
+    shares[:, :3] = np.where(count[:, None] > 0, alone / np.maximum(count, 1)[:, None], 0.0)
+    shares[:, 3] = (count == 0) & together
+    shares[:, 4] = (count == 0) & ~together
+    shares[~relapsed] = 0.0
+    return shares
