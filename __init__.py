@@ -2,7 +2,10 @@
 
 The names below are what most work needs, and are loaded when first used, so that `import perdure` is quick::
 
-    from perdure import MYELOMA, Regimen, Infusion, read_catalogue, read_population, simulate
+    from perdure import give, infuse, treat
+
+    trial = treat("ide_cel", "late_line", infuse("ide_cel") + give("lenalidomide", start=21, months=24))
+    print(trial.pfs().median())
 
 Everything else is found by its path, for example `perdure.model.endpoints`.
 """
@@ -15,11 +18,18 @@ _HOME = {
     "Bolus": "model.regimen",
     "Infusion": "model.regimen",
     "InputError": "parameters.errors",
-    "MYELOMA": "model.myeloma",
     "PerdureError": "parameters.errors",
     "Regimen": "model.regimen",
     "Solver": "model.simulate",
+    "Visits": "model.endpoints",
+    "draw": "parameters.patients",
+    "give": "model.regimen",
+    "infuse": "model.regimen",
     "kaplan_meier": "model.survival",
+    "make_patients": "parameters.patients",
+    "myeloma": "model.myeloma",
+    "outcomes": "model.endpoints",
+    "read_calibration": "fitting.calibration",
     "read_catalogue": "model.catalogue",
     "read_population": "parameters.population",
     "read_therapy": "model.therapy",

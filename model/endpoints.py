@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..parameters.errors import RangeError
+from ..parameters.errors import InputError, RangeError, SimulationError, unknown
 from ..parameters.patients import ASSAY_DRAWS, Draws
 from ..parameters.units import DAYS_PER_MONTH
 from .imwg import CR, PR, Response, judge, measure
@@ -31,10 +31,14 @@ class Visits:
 
     def __post_init__(self) -> None:
         """Check that there are visits, and not more than the assay draws kept per patient."""
-        if not self.every > 0 or not self.months > 0:
-            raise RangeError(f"visits every {self.every:g} d for {self.months:g} months; both must be positive.")
+        if not 0 < self.every < np.inf or not 0 < self.months < np.inf:
+            raise RangeError(
+                f"visits every {self.every:g} d for {self.months:g} months; both must be positive numbers."
+            )
         if self.until < 3 * self.every:
-            raise RangeError(f"follow-up of {self.months:g} months holds fewer than three visits, one every {self.every:g} d.")
+            raise RangeError(
+                f"follow-up of {self.months:g} months holds fewer than three visits, one every {self.every:g} d."
+            )
         if len(self.days) > ASSAY_DRAWS:
             raise RangeError(f"{len(self.days)} visits; at most {ASSAY_DRAWS} are possible, so make them rarer.")
 
@@ -110,6 +114,8 @@ class Outcomes:
 
     def mrd_negative(self, limit: str = "1e-5") -> np.ndarray:
         """Whether the tumour ever falls below the limit, as a share of marrow cells: (2, n)."""
+        if limit not in MRD_LIMITS:
+            raise unknown("limit of residual disease", limit, MRD_LIMITS)
         return self.least_tumour < MRD_LIMITS[limit] * self.marrow_cells
 
     def progression(self, dated: str = "visit") -> np.ndarray:
@@ -120,7 +126,9 @@ class Outcomes:
         """
         if dated == "visit":
             return np.stack([response.shown for response in self.responses])
-        return np.stack([response.progression for response in self.responses]) + 0.5 * self.visits.every
+        if dated == "expected":
+            return np.stack([response.progression for response in self.responses]) + 0.5 * self.visits.every
+        raise unknown("way to date progression", dated, ("visit", "expected"))
 
     def progression_free(self, dated: str = "visit", *, patients: float | None = None) -> SurvivalCurve:
         """Progression-free survival from infusion in months: progression, or death without it."""
@@ -134,52 +142,71 @@ class Outcomes:
         responders = ((self.best >= PR) & np.isfinite(first) & (first < day)).ravel() & (self.flat_weight > 0)
         return self._curve(day, responders, np.where(np.isfinite(first), first, 0.0), patients)
 
-    def _curve(self, day: np.ndarray, keep: np.ndarray, start: np.ndarray | float, patients: float | None) -> SurvivalCurve:
+    def _curve(
+        self, day: np.ndarray, keep: np.ndarray, start: np.ndarray | float, patients: float | None
+    ) -> SurvivalCurve:
         event = (day <= self.visits.until).ravel()
         time = ((np.minimum(day, self.visits.until) - start) / DAYS_PER_MONTH).ravel()
-        people = float(self.usable.sum()) if patients is None else patients  # two branches are one patient
+        people = float(self.flat_weight[keep].sum()) if patients is None else patients  # two branches are one patient
         return kaplan_meier(time[keep], event[keep], self.flat_weight[keep], patients=people)
 
     def cause_share(self) -> np.ndarray:
         """Share of each cause (`relapse.CAUSES`) among all relapses of the population."""
         weight = (self.weight[0] * self.usable)[:, None]
         total = float(np.sum(weight * self.cause_shares))
-        return np.sum(weight * self.cause_shares, axis=0) / total if total > 0 else np.full(self.cause_shares.shape[1], np.nan)
+        return (
+            np.sum(weight * self.cause_shares, axis=0) / total
+            if total > 0
+            else np.full(self.cause_shares.shape[1], np.nan)
+        )
 
 
 def outcomes(solution: Solution, patients: Mapping[str, np.ndarray], draws: Draws, visits: Visits) -> Outcomes:
     """Endpoints of a simulation recorded on `visits.grid`.
 
     Patients that could not be integrated get weight zero; their share is `solution.failed_share`.
+
+    Raises
+    ------
+    InputError
+        If the simulation was not recorded at every visit.
+    SimulationError
+        If no patient could be integrated.
     """
     days, times = visits.days, solution.times
     usable = np.isfinite(solution.eradication)
+    if not usable.any():
+        reasons = ", ".join(sorted({failure.reason for failure in solution.failures}))
+        raise SimulationError(f"none of {solution.n} patients could be integrated ({reasons}); see solution.failures.")
     gone = np.where(usable, solution.eradication, 0.0)
     tumour, m_protein = solution["tumour"], solution["m_protein"]
-    here = np.searchsorted(times, days - 1e-6)
+    here = _recorded(times, days)
     branches = _branches(times, tumour, m_protein, gone, patients["k_clearance_m_protein"])
+    death = death_without_progression(patients, draws.death[: solution.n])
+    alive = days[None, :] <= death[:, None]
     responses = []
     for branch_tumour, branch_protein in branches:
-        markers = measure(days, np.nan_to_num(branch_protein[:, here]), np.nan_to_num(branch_tumour[:, here]), patients, draws)
-        responses.append(judge(markers))
+        markers = measure(
+            days, np.nan_to_num(branch_protein[:, here]), np.nan_to_num(branch_tumour[:, here]), patients, draws
+        )
+        responses.append(judge(markers, death))
     shown = np.stack([response.shown for response in responses])
     c_max, t_max = peak(times, solution["car_t"])
     rows = np.arange(solution.n)
-    at = np.clip(np.searchsorted(times, np.where(np.isfinite(shown[0]), shown[0], 0.0)), 0, len(times) - 1)
+    at = _recorded(times, np.where(np.isfinite(shown[0]), shown[0], 0.0))
     density = np.where(np.isfinite(shown[0]), solution["density_mean"][rows, at], np.nan)
-    persistence = np.stack(
-        [last_above(times, solution["car_t"], patients["limit_car_t"], np.minimum(day, visits.until)) for day in shown]
-    )
+    seen_until = np.minimum(shown, np.minimum(death, visits.until))
+    persistence = np.stack([last_above(times, solution["car_t"], patients["limit_car_t"], day) for day in seen_until])
     return Outcomes(
         visits=visits,
         weight=np.stack([1.0 - gone, gone]),
         responses=(responses[0], responses[1]),
-        death=death_without_progression(patients, draws.death[: solution.n]),
+        death=death,
         c_max=c_max,
         t_max=t_max,
         auc_28=area(times, solution["car_t"], 28.0),
-        persistence=persistence,
-        least_tumour=np.stack([branch[0][:, here].min(axis=1) for branch in branches]),
+        persistence=np.where(usable, persistence, np.nan),
+        least_tumour=np.stack([np.where(alive, branch[0][:, here], np.inf).min(axis=1) for branch in branches]),
         density_before=solution["density_mean"][:, 0],
         density_at_progression=density,
         cause_shares=causes(solution, patients, responses[0].progression, {"tumour": branches[0][0]}),
@@ -189,7 +216,18 @@ def outcomes(solution: Solution, patients: Mapping[str, np.ndarray], draws: Draw
     )
 
 
-def _branches(times, tumour, m_protein, gone, clearance):
+def _recorded(times: np.ndarray, days: np.ndarray) -> np.ndarray:
+    """Where the days of visits stand among the recorded times, which are rounded to a millionth of a day."""
+    here = np.clip(np.searchsorted(times, days - 2e-6), 0, len(times) - 1)
+    off = np.flatnonzero(np.abs(times[here] - days) > 2e-6)
+    if off.size:
+        raise InputError(f"the visit on day {days[off[0]]:g} was not recorded; simulate with times=visits.grid.")
+    return here
+
+
+def _branches(
+    times: np.ndarray, tumour: np.ndarray, m_protein: np.ndarray, gone: np.ndarray, clearance: np.ndarray
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Tumour and M-protein given that the tumour comes back, and given that it was eradicated.
 
     The expected tumour is the mean over both; the tumour that survives is larger by 1 / (1 - P) after its lowest
@@ -233,13 +271,16 @@ def peak(times: np.ndarray, course: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     shift = np.where(inside, shift, 0.0)
     value = v[:, 1] + shift * (rise + bend * left) + bend * shift**2
     best = course[rows, np.clip(filled.argmax(axis=1), 0, len(times) - 1)]
-    return np.where(inside, value, best), np.where(inside, t[:, 1] + shift, times[filled.argmax(axis=1)])
+    day = np.where(inside, t[:, 1] + shift, times[filled.argmax(axis=1)])
+    return np.where(inside, value, best), np.where(np.isfinite(best), day, np.nan)
 
 
 def area(times: np.ndarray, course: np.ndarray, until: float) -> np.ndarray:
-    """Area under a course from day 0 to `until` (trapezoidal rule)."""
-    keep = times <= until + 1e-9
-    return np.trapezoid(course[:, keep], times[keep], axis=1)
+    """Area under a course from its first recorded day to `until`, at most to its last (trapezoidal rule)."""
+    to = np.clip(until, times[:-1], times[1:])
+    step = np.diff(times)
+    end = course[:, :-1] + np.diff(course, axis=1) * (to - times[:-1]) / step
+    return np.sum(0.5 * (course[:, :-1] + end) * (to - times[:-1]), axis=1)
 
 
 def last_above(times: np.ndarray, course: np.ndarray, limit: np.ndarray, until: np.ndarray) -> np.ndarray:
@@ -253,9 +294,10 @@ def last_above(times: np.ndarray, course: np.ndarray, limit: np.ndarray, until: 
     last = len(times) - 1 - above[:, ::-1].argmax(axis=1)
     following = np.minimum(last + 1, len(times) - 1)
     rows = np.arange(len(course))
+    still = course[rows, following] > limit
     with np.errstate(divide="ignore", invalid="ignore"):
         drop = np.log(course[rows, last]) - np.log(np.maximum(course[rows, following], 1e-300))
         share = (np.log(course[rows, last]) - np.log(limit)) / drop
-    share = np.where(np.isfinite(share) & (drop > 0), np.clip(share, 0.0, 1.0), 0.0)
+    share = np.where(still, 1.0, np.where(np.isfinite(share), np.clip(share, 0.0, 1.0), 0.0))
     day = times[last] + share * (times[following] - times[last])
     return np.where(any_above, np.minimum(day, until), 0.0)

@@ -17,7 +17,7 @@ PD, SD, MR, PR, VGPR, CR = range(len(CATEGORIES))
 
 RISE_RELATIVE = 0.25  # progression: at least 25 % above the lowest confirmed value
 RISE_M_PROTEIN = 5.0  # and at least 5 g/L
-RISE_M_PROTEIN_HIGH, HIGH_M_PROTEIN = 10.0, 50.0  # or 10 g/L if the lowest value was at least 50 g/L
+RISE_M_PROTEIN_HIGH, HIGH_M_PROTEIN = 10.0, 50.0  # but 10 g/L are sufficient if the lowest value was at least 50 g/L
 RISE_LIGHT_CHAIN = 100.0  # mg/L, where only light chains are measurable
 FALLS = ((MR, 0.25), (PR, 0.50), (VGPR, 0.90))  # fall from baseline for each category
 
@@ -48,11 +48,13 @@ class Response:
     progression : array (n,)
         Day on which the measured marker crosses the limit, by interpolation between visits; infinite if it does not.
     shown : array (n,)
-        Day of the visit that shows it (infinite if none); `before` is the visit before it.
+        Day of the visit that shows it (infinite if none).
+    before : array (n,)
+        Day of the visit before that; of the last visit made if there is no progression.
     first_response : array (n,)
         Day of the visit that first shows a partial response or better that is confirmed; infinite if none.
     best_change : array (n,)
-        Largest relative fall (negative) or smallest rise of the marker before progression.
+        Largest relative fall (negative) or smallest rise of the marker before progression; NaN without any visit.
     """
 
     best: np.ndarray
@@ -82,33 +84,36 @@ def measure(
     errors = draws.assay[: len(true), : len(days)]
     floor = np.where(only_light[:, None], 0.0, column["error_floor_m_protein"])
     measured = np.maximum(true * (1.0 + column["error_m_protein"] * errors[..., 0]) + floor * errors[..., 1], 0.0)
-    seen = np.where(only_light[:, None], light + column["flc_background"] > column["limit_flc"], true > column["limit_m_protein"])
+    seen = np.where(
+        only_light[:, None], light + column["flc_background"] > column["limit_flc"], true > column["limit_m_protein"]
+    )
     marrow = tumour > column["fraction_marrow_complete"] * column["marrow_cells"]
     return Markers(days, measured, true, ~(seen | marrow), only_light)
 
 
-def judge(markers: Markers) -> Response:
+def judge(markers: Markers, death: np.ndarray | None = None) -> Response:
     """Best confirmed response and progression.
 
     A category needs two consecutive visits, and so does progression; progression is measured from the lowest confirmed
-    value. Complete response is read from the true marker (immunofixation sees, it does not weigh).
+    value. Complete response is read from the true marker (immunofixation sees, it does not weigh). There are no visits
+    after the day of `death` (n,); who dies before a response is confirmed has none, and counts as stable disease.
     """
     level, days = markers.measured, markers.days
     n, visits = level.shape
+    made = days[None, :] <= (np.full(n, np.inf) if death is None else death)[:, None]
     base = level[:, 0]
     pair = np.maximum(level[:, :-1], level[:, 1:])  # value confirmed by visits j and j+1
     lowest = np.empty_like(level)
     lowest[:, :2] = base[:, None]
     if visits > 2:
         lowest[:, 2:] = np.minimum(base[:, None], np.minimum.accumulate(pair, axis=1)[:, : visits - 2])
-    absolute = np.where(lowest >= HIGH_M_PROTEIN, RISE_M_PROTEIN_HIGH, RISE_M_PROTEIN)
-    absolute = np.where(markers.light_chain[:, None], RISE_LIGHT_CHAIN, absolute)
-    limit = lowest + np.maximum(RISE_RELATIVE * lowest, absolute)
+    light = markers.light_chain[:, None]
+    quarter = np.maximum(RISE_RELATIVE * lowest, np.where(light, RISE_LIGHT_CHAIN, RISE_M_PROTEIN))
+    limit = lowest + np.where(~light & (lowest >= HIGH_M_PROTEIN), RISE_M_PROTEIN_HIGH, quarter)
     worse = level >= limit
     worse[:, 0] = False
-    confirmed = worse.copy()
-    confirmed[:, :-1] &= worse[:, 1:] | False
-    confirmed[:, -1] = worse[:, -1] & worse[:, max(visits - 2, 0)]
+    confirmed = np.zeros_like(worse)  # the last visit has none after it that could confirm a rise
+    confirmed[:, :-1] = worse[:, :-1] & worse[:, 1:] & made[:, 1:]
     any_worse = confirmed.any(axis=1)
     at = np.where(any_worse, confirmed.argmax(axis=1), visits)
     rows = np.arange(n)
@@ -119,9 +124,9 @@ def judge(markers: Markers) -> Response:
     crossing = days[earlier] + share * (days[here] - days[earlier])
     progression = np.where(any_worse, crossing, np.inf)
     shown = np.where(any_worse, days[here], np.inf)
-    before = np.where(any_worse, days[earlier], days[-1])
+    before = np.where(any_worse, days[earlier], days[made.sum(axis=1) - 1])
 
-    usable = np.arange(1, visits - 1)[None, :] + 1 < at[:, None]  # visits j and j+1 both before progression
+    usable = (np.arange(2, visits)[None, :] < at[:, None]) & made[:, 2:]  # visits j and j+1 both before progression
     fall = 1.0 - pair[:, 1:] / np.maximum(base, 1e-12)[:, None]
     best = np.where(at <= 2, PD, SD)
     first = np.full(n, np.inf)
@@ -133,6 +138,6 @@ def judge(markers: Markers) -> Response:
     negative = usable & markers.negative[:, 1:-1] & markers.negative[:, 2:]
     complete = negative.any(axis=1) & (best >= PR)
     best = np.where(complete, CR, best)
-    until_progression = np.arange(1, visits)[None, :] < np.maximum(at, 2)[:, None]
+    until_progression = (np.arange(1, visits)[None, :] < np.maximum(at, 2)[:, None]) & made[:, 1:]
     change = np.where(until_progression, level[:, 1:] / np.maximum(base, 1e-12)[:, None] - 1.0, np.inf).min(axis=1)
-    return Response(best, progression, shown, before, first, change)
+    return Response(best, progression, shown, before, first, np.where(np.isfinite(change), change, np.nan))

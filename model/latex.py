@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import sympy
+from sympy.printing.latex import LatexPrinter
 
 from .flow import Flow
+from .rates import parameter
 from .states import State
 from .system import System
 
@@ -49,7 +52,8 @@ def flow_latex(system: System, flow: Flow, symbols: Mapping[str, str] | None = N
 
 
 def _names(system: System, symbols: Mapping[str, str]) -> dict[sympy.Basic, str]:
-    names = {sympy.Symbol(name, real=True): symbols.get(name) or _plain(name) for name in system.parameters}
+    names: dict[sympy.Basic, str] = {}
+    names |= {parameter(name): symbols.get(name) or _plain(name) for name in system.parameters}
     names |= {thing.symbol: thing.latex for thing in (*system.states, *system.quantities, *system.inputs)}
     return names
 
@@ -73,11 +77,20 @@ def _ode(system: System, state: State, names: Mapping[sympy.Basic, str]) -> str:
     return f"\\frac{{d {state.latex}}}{{dt}} &= {text}"
 
 
+class _Printer(LatexPrinter):
+    """Prints what is added before what is taken away: 1 - A, not -A + 1."""
+
+    def _as_ordered_terms(self, expr: sympy.Expr, order: str | None = None) -> list[Any]:
+        terms: list[Any] = list(super()._as_ordered_terms(expr, order))
+        return sorted(terms, key=lambda term: term.could_extract_minus_sign())
+
+
 def _print(expression: sympy.Expr, names: Mapping[sympy.Basic, str]) -> str:
     """LaTeX of an expression; numbers of the grid are rounded for reading."""
     short = expression.xreplace({number: _rounded(number) for number in expression.atoms(sympy.Float)})
     used = {symbol: names[symbol] for symbol in expression.free_symbols}
-    return re.sub(r"\s+", " ", sympy.latex(short, symbol_names=used))
+    printer = _Printer({"symbol_names": used, "ln_notation": True})
+    return re.sub(r"\s+", " ", printer.doprint(short))
 
 
 def _rounded(number: sympy.Float) -> sympy.Expr:

@@ -7,8 +7,8 @@ from .system import Branching, System
 from .therapy import Therapy, read_therapies
 
 OBSERVABLES = (
-    "tumour", "m_protein", "light_chain", "soluble_bcma", "car_t", "effector", "memory", "exhausted_fraction", "engaged",
-    "host", "suppression", "immunity", "density_mean", "susceptibility", "null_fraction", "antigen_stimulus",
+    "tumour", "m_protein", "light_chain", "soluble_bcma", "car_t", "effector", "memory", "exhausted_fraction",
+    "engaged", "host", "suppression", "immunity", "density_mean", "susceptibility", "null_fraction", "antigen_stimulus",
     "kill_pressure", "fitness",
 )  # fmt: skip
 """What a simulation records, by name."""

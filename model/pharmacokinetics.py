@@ -32,7 +32,9 @@ def exponentials(pk: Pharmacokinetics, patients: Mapping[str, np.ndarray]) -> tu
     return np.stack([weight, -weight], axis=1), np.stack([elimination, absorption], axis=1)
 
 
-def unit_responses(drugs: Sequence[Therapy], patients: Mapping[str, np.ndarray], n: int) -> tuple[np.ndarray, np.ndarray]:
+def unit_responses(
+    drugs: Sequence[Therapy], patients: Mapping[str, np.ndarray], n: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Weights and rates of every drug of a model, each of shape (n, drugs, 2)."""
     weight, rate = np.zeros((n, len(drugs), 2)), np.zeros((n, len(drugs), 2))
     for index, drug in enumerate(drugs):

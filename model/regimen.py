@@ -33,13 +33,13 @@ Dose = Bolus | Infusion
 
 @dataclass(frozen=True)
 class Regimen:
-    """Doses in the order of time, and whether lymphodepletion came before day 0 (1 complete, 0 none).
+    """Doses in the order of time; lymphodepletion before day 0 is a trait of the patients, not a dose.
 
     Raises
     ------
     RegimenError
         If a dose is negative, zero or not a number, the therapy is unknown, CAR-T cells are given before day 0
-        or twice on one day, or an infusion has no duration.
+        or twice on one day, or an infusion has no finite duration.
     """
 
     doses: tuple[Dose, ...] = ()
@@ -53,9 +53,13 @@ class Regimen:
             _check(dose, shelf)
             if shelf[dose.therapy].kind == "car_t":
                 if isinstance(dose, Infusion):
-                    raise RegimenError(f"{dose.therapy}: cells are given as a Bolus, not as an Infusion over {dose.duration:g} d.")
+                    raise RegimenError(
+                        f"{dose.therapy}: cells are given as a Bolus, not as an Infusion over {dose.duration:g} d."
+                    )
                 if (dose.therapy, dose.day) in cells:
-                    raise RegimenError(f"{dose.therapy}: two infusions on day {dose.day:g}; add the amounts or move one.")
+                    raise RegimenError(
+                        f"{dose.therapy}: two infusions on day {dose.day:g}; add the amounts or move one."
+                    )
                 cells.add((dose.therapy, dose.day))
         ordered = tuple(sorted(self.doses, key=lambda dose: (dose.day, dose.therapy)))
         object.__setattr__(self, "doses", ordered)
@@ -78,15 +82,20 @@ class Regimen:
         RegimenError
             If there are two different products (sequences of products are not part of this model version).
         """
-        products = {dose.therapy for dose in self.doses if read_therapy(dose.therapy).kind == "car_t"}
+        products = self._of_kind("car_t")
         if len(products) > 1:
-            raise RegimenError(f"regimen '{self.name}' holds {len(products)} CAR-T products ({', '.join(sorted(products))}); one is possible.")
-        return next(iter(products), "")
+            raise RegimenError(
+                f"regimen '{self.name}' holds {len(products)} CAR-T products ({', '.join(products)}); one is possible."
+            )
+        return products[0] if products else ""
 
     @property
     def drugs(self) -> tuple[str, ...]:
         """Drugs of the regimen, in alphabetical order."""
-        return tuple(sorted({dose.therapy for dose in self.doses if read_therapy(dose.therapy).kind == "drug"}))
+        return self._of_kind("drug")
+
+    def _of_kind(self, kind: str) -> tuple[str, ...]:
+        return tuple(name for name in sorted({dose.therapy for dose in self.doses}) if read_therapy(name).kind == kind)
 
     def total(self, therapy: str, until: float = math.inf) -> float:
         """Prescribed amount of a therapy up to a day (of an infusion, the part that falls before it)."""
@@ -124,12 +133,16 @@ def _check(dose: Dose, shelf: dict[str, Therapy]) -> None:
     if not math.isfinite(dose.day):
         raise RegimenError(f"{dose.therapy}: day = {dose.day}; give a finite day.")
     if shelf[dose.therapy].kind == "car_t" and dose.day < 0:
-        raise RegimenError(f"{dose.therapy}: infusion on day {dose.day:g}; day 0 is the first infusion, so give a day >= 0.")
-    if isinstance(dose, Infusion) and not dose.duration > 0:
-        raise RegimenError(f"{dose.therapy}: infusion over {dose.duration} d; give a positive duration.")
+        raise RegimenError(
+            f"{dose.therapy}: infusion on day {dose.day:g}; day 0 is the first infusion, so give a day >= 0."
+        )
+    if isinstance(dose, Infusion) and not 0 < dose.duration < math.inf:
+        raise RegimenError(f"{dose.therapy}: infusion over {dose.duration} d; give a positive, finite duration.")
 
 
-def infuse(product: str, cells: object = None, *, day: float = 0.0, split: Sequence[float] = (1.0,), every: float = 1.0) -> Regimen:
+def infuse(
+    product: str, cells: object = None, *, day: float = 0.0, split: Sequence[float] = (1.0,), every: float = 1.0
+) -> Regimen:
     """CAR-T cells on a day: the product's usual dose, or `cells` (a number, or a text such as '450e6 cell').
 
     `split` divides the dose over infusions `every` so many days apart, for example (0.2, 0.3, 0.5).
@@ -163,13 +176,13 @@ def give(
     drug, amount
         Key of the drug; amount per dose in its unit or as text ('10 mg'); its usual dose if omitted.
     start, stop, months
-        First day; last possible day, or the duration in months.
+        First day; the day on which the course is over (no dose on it or later), or the duration in months.
     every
         Days between doses.
     cycle, days_on
         For example 28 and 21: doses on the first 21 days of every 28.
     days_of_week
-        For example (0, 2, 4): three times a week, counted from `start`; replaces `every`.
+        For example (0, 2, 4): three times a week, counted from `start` (0 to 6); replaces `every`.
 
     Raises
     ------
@@ -181,22 +194,31 @@ def give(
         raise RegimenError(f"{drug}: is a CAR-T product, not a drug; use infuse({drug!r}, ...).")
     dose = therapy.default_dose if amount is None else read_number(amount, therapy.dose_unit, drug)
     if (stop is None) == (months is None):
-        raise RegimenError(f"{drug}: give either stop (a day) or months (a duration), not {'both' if stop is not None else 'neither'}.")
+        raise RegimenError(
+            f"{drug}: give either stop (a day) or months (a duration), not {'both' if stop is not None else 'neither'}."
+        )
     end = start + months * DAYS_PER_MONTH if months is not None else float(stop)  # type: ignore[arg-type]
     if (cycle is None) != (days_on is None):
         raise RegimenError(f"{drug}: cycle and days_on belong together (for example cycle=28, days_on=21).")
     if cycle is not None and days_on is not None and not 0 < days_on <= cycle:
-        raise RegimenError(f"{drug}: days_on = {days_on:g} of a cycle of {cycle:g} days; expected 0 < days_on <= cycle.")
-    if not every > 0:
-        raise RegimenError(f"{drug}: every = {every:g} days; expected a positive number.")
-    if not end > start:
-        raise RegimenError(f"{drug}: stops on day {end:g}, not after its start on day {start:g}.")
+        raise RegimenError(
+            f"{drug}: days_on = {days_on:g} of a cycle of {cycle:g} days; expected 0 < days_on <= cycle."
+        )
+    if not 0 < every < math.inf:
+        raise RegimenError(f"{drug}: every = {every:g} days; expected a positive, finite number.")
     week = tuple(days_of_week)
+    if any(day not in range(7) for day in week):
+        raise RegimenError(f"{drug}: days_of_week = {week}; expected whole numbers from 0 (the day of `start`) to 6.")
+    if not -math.inf < start < end < math.inf:
+        raise RegimenError(f"{drug}: starts on day {start:g} and stops on day {end:g}; give finite days in this order.")
     step = 1.0 if week else every
-    days = (start + step * k for k in range(math.ceil((end - start) / step)))
+    # days since the start, free of rounding: 27.999999999999996 would belong to the cycle before
+    since = (round(step * k, 9) for k in range(math.ceil(round((end - start) / step, 9))))
     chosen = [
-        day for day in days
-        if (cycle is None or days_on is None or (day - start) % cycle < days_on)
-        and (not week or round(day - start) % 7 in week)
+        day for day in since
+        if (cycle is None or days_on is None or round(day % cycle, 9) % cycle < days_on)
+        and (not week or round(day) % 7 in week)
     ]  # fmt: skip
-    return Regimen(tuple(Bolus(drug, dose, day) for day in chosen), therapy.title)
+    if not chosen:
+        raise RegimenError(f"{drug}: no dose falls between day {start:g} and day {end:g}; give a longer course.")
+    return Regimen(tuple(Bolus(drug, dose, start + day) for day in chosen), therapy.title)

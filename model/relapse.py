@@ -1,8 +1,9 @@
 """Why a patient relapses: which single restoration would still have held the tumour.
 
-At progression the rate of killing is compared with that of growth under counterfactuals: the antigen of day 0, all CAR-T
-cells working, or the patient's own peak number of engaged cells. What would have sufficed alone is a cause; several
-causes share the relapse equally. This is bookkeeping on the model, not a measurement.
+At progression the rate of killing is compared with that of growth under counterfactuals, each with one thing restored:
+the antigen of day 0, the work of all CAR-T cells that are there, or the patient's own peak number of CAR-T cells
+(working as well as those that are there). What would have sufficed alone is a cause; several causes share the relapse
+equally. This is bookkeeping on the model, not a measurement.
 """
 
 from collections.abc import Mapping
@@ -35,7 +36,8 @@ def causes(
     crowd = patients["half_kill"] + tumour / patients["engagement_volume"]
     strength = patients["k_kill_max"] / (1.0 + now["suppression"])
     growth = patients["k_growth_tumour"] * (1.0 - tumour / patients["tumour_capacity"])
-    peak = solution["engaged"].max(axis=1)
+    peak = solution["car_t"].max(axis=1)
+    working = np.divide(now["engaged"], now["car_t"], out=np.ones(n), where=now["car_t"] > 0)
     antigen = solution["susceptibility"][:, 0]
 
     def holds(cells: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -45,11 +47,11 @@ def causes(
         [
             holds(now["engaged"], antigen),
             holds(now["car_t"], now["susceptibility"]),
-            holds(peak, now["susceptibility"]),
+            holds(peak * working, now["susceptibility"]),
         ],
         axis=1,
     )
-    together = holds(np.maximum(peak, now["car_t"]), np.maximum(antigen, now["susceptibility"]))
+    together = holds(peak, np.maximum(antigen, now["susceptibility"]))
     count = alone.sum(axis=1)
     shares = np.zeros((n, len(CAUSES)))
     shares[:, :3] = np.where(count[:, None] > 0, alone / np.maximum(count, 1)[:, None], 0.0)

@@ -1,21 +1,22 @@
 """The one door to the engine: virtual patients and a regimen in, time courses out."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from ..parameters.errors import DoseAuditError, InputError, RangeError, unknown
-from .engine import stepper
+from .engine import drug_levels
 from .engine.compiled import compile_system
 from .myeloma import myeloma
 from .pharmacokinetics import unit_responses
 from .regimen import Bolus, Regimen
 from .solution import REASONS, Failure, Solution
 from .system import System
-from .therapy import read_therapies, read_therapy
+from .therapy import Therapy, read_therapies
 
 MICROLITRES_PER_LITRE = 1e6
 
@@ -72,7 +73,7 @@ def simulate(
     Raises
     ------
     InputError
-        If a parameter is missing or not finite, or the times are not increasing.
+        If a parameter is missing or not finite, the times are not increasing, or the regimen holds two CAR-T products.
     DoseAuditError
         If what was delivered differs from what was prescribed.
     """
@@ -83,14 +84,15 @@ def simulate(
     if not stop > 0 or not np.isfinite(stop) or stop < grid[-1]:
         raise RangeError(f"until = {stop:g}; give a day after 0 and not before the last of the times ({grid[-1]:g}).")
     compiled = compile_system(system)
-    p = _stack(compiled.parameters, patients)
-    n = len(p)
     shelf = {therapy.key: therapy for therapy in read_therapies()}
     drugs = [shelf[put.drug] for put in system.inputs]
-    weight, rate = unit_responses(drugs, patients, n)
+    columns = _columns(_needed(compiled.parameters, drugs, system), patients)
+    p = np.ascontiguousarray(np.stack([columns[name] for name in compiled.parameters], axis=1))
+    n = len(p)
+    weight, rate = unit_responses(drugs, columns, n)
     events, channels = _events(regimen, system, stop)
-    scale = _scale(system, patients, n)
-    widths = eradication_grid(stop)
+    scale = _scale(system, columns, n)
+    widths = eradication_grid(stop, [dose.day for dose in regimen.doses if dose.therapy == regimen.product])
     middles = np.cumsum(widths) - 0.5 * widths
     index = {state: i for i, state in enumerate(system.states)}
     branching = np.array([index[s] for s in (system.branching.states if system.branching else ())], dtype=np.int64)
@@ -109,7 +111,7 @@ def simulate(
 
     _in_threads(part, n, solver.threads)
     failures = tuple(
-        Failure(int(i), REASONS[int(reason[i])], float(reached[i]), dict(zip(compiled.parameters, map(float, p[i]), strict=True)))
+        Failure(int(i), REASONS[int(reason[i])], float(reached[i]), {name: float(columns[name][i]) for name in columns})
         for i in np.flatnonzero(reason)
     )
     amounts = {therapy: delivered[:, channel] for therapy, channel in channels.items()}
@@ -121,17 +123,20 @@ def simulate(
     )  # fmt: skip
 
 
-def eradication_grid(stop: float) -> np.ndarray:
-    """Widths (days) of the intervals on which eradication is computed: fine while cells are killed fast."""
-    edges = np.concatenate([np.arange(0.0, 40.0, 0.5), np.arange(40.0, 200.0, 2.0), np.arange(200.0, stop, 5.0)])
-    edges = np.append(edges[edges < stop], stop)
-    return np.diff(edges)
+def eradication_grid(stop: float, infusions: Sequence[float] = ()) -> np.ndarray:
+    """Widths (days) of the intervals on which eradication is computed: fine after day 0 and after every infusion."""
+    starts = sorted({0.0, *(day for day in infusions if 0.0 < day < stop)})
+    edges = []
+    for start, end in pairwise([*starts, stop]):
+        since = np.concatenate([np.arange(0.0, 40.0, 0.5), np.arange(40.0, 200.0, 2.0), np.arange(200.0, stop, 5.0)])
+        edges.append(start + since[since < end - start])
+    return np.diff(np.append(np.concatenate(edges), stop))
 
 
-def _in_threads(part, n: int, threads: int) -> None:
+def _in_threads(part: Callable[[int, int], None], n: int, threads: int) -> None:
     """Share patients over threads in chunks; each patient's result does not depend on the sharing."""
     chunks = np.linspace(0, n, min(n, threads * 8) + 1).astype(int)
-    pairs = list(zip(chunks[:-1], chunks[1:], strict=True))
+    pairs = list(pairwise(chunks))
     if threads == 1 or len(pairs) == 1:
         for first, last in pairs:
             part(int(first), int(last))
@@ -150,47 +155,58 @@ def _check_times(times: Sequence[float] | np.ndarray) -> np.ndarray:
     return grid
 
 
-def _stack(names: Sequence[str], patients: Mapping[str, np.ndarray]) -> np.ndarray:
+def _needed(of_equations: Sequence[str], drugs: Sequence[Therapy], system: System) -> tuple[str, ...]:
+    """Every parameter a simulation needs: those of the equations, of the drugs' pharmacokinetics, and of the dose."""
+    names = list(of_equations)
+    for drug in drugs:
+        names += [name for _, name in drug.pk.names] if drug.pk else []
+    if any(state.name == "infused" for state in system.states):
+        names.append("blood_volume")
+    return tuple(dict.fromkeys(names))
+
+
+def _columns(names: Sequence[str], patients: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     for name in names:
         if name not in patients:
             raise unknown("parameter", name, patients, "patients")
-    columns = [np.atleast_1d(np.asarray(patients[name], dtype=float)) for name in names]
-    lengths = {len(column) for column in columns}
-    if len(lengths) > 1:
-        raise InputError(f"patients: the parameters have different lengths ({sorted(lengths)}); one value per patient is right.")
-    p = np.ascontiguousarray(np.stack(columns, axis=1))
-    bad = np.argwhere(~np.isfinite(p))
-    if bad.size:
-        patient, column = bad[0]
-        raise RangeError(f"patient {patient}: {names[column]} = {p[patient, column]}; expected a finite number.")
-    return p
+    columns = {name: np.atleast_1d(np.asarray(patients[name], dtype=float)) for name in names}
+    shapes = {column.shape for column in columns.values()}
+    if len(shapes) > 1 or any(column.ndim != 1 or column.size == 0 for column in columns.values()):
+        raise InputError(f"patients: the parameters have the shapes {sorted(shapes)}; one value per patient is right.")
+    for name, column in columns.items():
+        bad = np.flatnonzero(~np.isfinite(column))
+        if bad.size:
+            raise RangeError(f"patient {bad[0]}: {name} = {column[bad[0]]}; expected a finite number.")
+    return columns
 
 
-def _events(regimen: Regimen, system: System, stop: float):
+def _events(regimen: Regimen, system: System, stop: float) -> tuple[tuple[np.ndarray, ...], dict[str, int]]:
     """Dose edges as arrays (day, kind, target, amount), and the channel on which each therapy is audited."""
     states = [state.name for state in system.states]
     drugs = [put.drug for put in system.inputs]
     rows: list[tuple[float, int, int, float]] = []
     channels: dict[str, int] = {}
+    product = regimen.product  # two of them are an error
     for dose in regimen.doses:
         if dose.day > stop:
             continue
-        if read_therapy(dose.therapy).kind == "car_t":
+        if dose.therapy == product:
             target = states.index("infused") if "infused" in states else -1
             channels[dose.therapy] = target
-            kind = stepper.STATE_BOLUS
+            kind = drug_levels.STATE_BOLUS
         else:
             target = drugs.index(dose.therapy) if dose.therapy in drugs else -1
             channels[dose.therapy] = len(states) + target
-            kind = stepper.DRUG_BOLUS
+            kind = drug_levels.DRUG_BOLUS
         if target < 0:
             raise InputError(f"system '{system.name}' has no place for a dose of {dose.therapy}.")
-        if isinstance(dose, Bolus):
+        end = dose.day if isinstance(dose, Bolus) else dose.day + dose.duration
+        if end == dose.day:  # an infusion too short for the clock is a jump too
             rows.append((dose.day, kind, target, dose.amount))
         else:
-            speed = dose.amount / dose.duration
-            rows.append((dose.day, stepper.DRUG_RATE, target, speed))
-            rows.append((min(dose.day + dose.duration, stop), stepper.DRUG_RATE, target, -speed))
+            speed = dose.amount / (end - dose.day)  # of the days as rounded, so that a short infusion is whole
+            rows.append((dose.day, drug_levels.DRUG_RATE, target, speed))
+            rows.append((min(end, stop), drug_levels.DRUG_RATE, target, -speed))
     rows.sort(key=lambda row: row[0])
     table = np.array(rows, dtype=float).reshape(-1, 4)
     events = (
@@ -212,7 +228,7 @@ def _scale(system: System, patients: Mapping[str, np.ndarray], n: int) -> np.nda
 def _audit(regimen: Regimen, amounts: Mapping[str, np.ndarray], fine: np.ndarray, stop: float) -> None:
     for therapy, delivered in amounts.items():
         prescribed = regimen.total(therapy, stop)
-        wrong = np.flatnonzero(fine & ~np.isclose(delivered, prescribed, rtol=1e-9))
+        wrong = np.flatnonzero(fine & ~np.isclose(delivered, prescribed, rtol=1e-9, atol=0.0))
         if wrong.size:
             raise DoseAuditError(
                 f"{therapy}: patient {wrong[0]} received {delivered[wrong[0]]:.6g}, prescribed were {prescribed:.6g}; "

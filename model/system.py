@@ -46,23 +46,27 @@ class System:
         names = [thing.name for thing in (*self.states, *self.quantities, *self.inputs)]
         for name in names:
             if names.count(name) > 1:
-                raise InputError(f"system '{self.name}': the name '{name}' is used {names.count(name)} times; once is right.")
+                raise InputError(
+                    f"system '{self.name}': the name '{name}' is used {names.count(name)} times; once is right."
+                )
         of_quantities = {quantity.symbol for quantity in self.quantities}
         seen: set[sympy.Basic] = set()
         for quantity in self.quantities:
             early = (quantity.expression.free_symbols & of_quantities) - seen
             if early:
                 raise InputError(
-                    f"system '{self.name}': '{quantity.name}' builds on '{min(map(str, early))}', which stands after it."
+                    f"system '{self.name}': '{quantity.name}' builds on '{min(map(str, early))}', "
+                    "which stands after it."
                 )
             seen.add(quantity.symbol)
         for flow in self.flows:
             for end in (flow.out_of, flow.into):
                 if end is not None and end not in self.states:
                     raise unknown("state", end.name, (state.name for state in self.states), f"flow '{flow.name}'")
+        recorded = [thing.name for thing in (*self.states, *self.quantities)]  # an input is recorded through a quantity
         for observable in self.observables:
-            if observable not in names:
-                raise unknown("state or quantity", observable, names, f"system '{self.name}', observables")
+            if observable not in recorded:
+                raise unknown("state or quantity", observable, recorded, f"system '{self.name}', observables")
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
@@ -125,7 +129,7 @@ class System:
 
     def ancestors(self, expression: sympy.Expr) -> set[str]:
         """Names of everything an expression depends on, through quantities."""
-        expressions = {q.symbol: q.expression for q in self.quantities}
+        expressions: dict[sympy.Basic, sympy.Expr] = {q.symbol: q.expression for q in self.quantities}
         found: set[str] = set()
         waiting: Iterable[sympy.Basic] = list(expression.free_symbols)
         while waiting:

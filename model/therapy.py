@@ -59,6 +59,11 @@ class Therapy:
     effects: tuple[Effect, ...]
     parameters: tuple[Parameter, ...]
 
+    @property
+    def short(self) -> str:
+        """Short name for axes and tables: 'ide-cel'."""
+        return self.key.replace("_", "-")
+
 
 _PK_NEEDS = {"one_compartment_oral": ("clearance", "volume", "k_absorption"), "amount": ("half_life",)}
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import sympy
 
 from ..parameters.errors import UnitError, unknown
-from ..parameters.units import Unit, read_unit, same_unit, show_unit
+from ..parameters.units import Unit, raised, read_unit, same_unit, show_unit
 from .system import System
 
 _NONE = read_unit("")
@@ -37,7 +37,7 @@ def check_units(system: System, parameter_units: Mapping[str, str]) -> None:
         _expect(quantity.expression, units, units[quantity.name], f"quantity '{quantity.name}'")
     for state in system.states:
         _expect(state.initial, units, units[state.name], f"initial value of '{state.name}'")
-    per_day = 1 / read_unit("day")
+    per_day = read_unit("1/day")
     for flow in system.flows:
         where = f"flow '{flow.name}'"
         if flow.out_of is not None:
@@ -54,7 +54,7 @@ def _expect(expression: sympy.Expr, units: Mapping[str, Unit], right: Unit, wher
         raise UnitError(f"{where} has unit {_show(found)}, and should have {_show(right)}.")
 
 
-def unit_of(expression: sympy.Expr, units: Mapping[str, Unit], where: str = "") -> Unit:
+def unit_of(expression: sympy.Basic, units: Mapping[str, Unit], where: str = "") -> Unit:
     """Unit of an expression, given the units of its symbols."""
     if expression.is_Number or isinstance(expression, sympy.NumberSymbol):
         return _NONE
@@ -82,7 +82,9 @@ def _of_sum(expression: sympy.Add, units: Mapping[str, Unit], where: str) -> Uni
     first = parts[0][1]
     for part, unit in parts[1:]:
         if not same_unit(unit, first):
-            raise UnitError(f"{where}: {part} has unit {_show(unit)}, and is added to {parts[0][0]}, which has {_show(first)}.")
+            raise UnitError(
+                f"{where}: {part} has unit {_show(unit)}, and is added to {parts[0][0]}, which has {_show(first)}."
+            )
     return first
 
 
@@ -90,13 +92,13 @@ def _of_power(expression: sympy.Pow, units: Mapping[str, Unit], where: str) -> U
     base, exponent = expression.args
     unit = unit_of(base, units, where)
     if exponent.is_Rational:
-        return unit ** float(exponent) if not exponent.is_Integer else unit ** int(exponent)
+        return raised(unit, float(exponent))
     _plain(exponent, units, f"{where}: exponent of {base}")
     _plain(base, units, f"{where}: base of a real power")
     return _NONE
 
 
-def _plain(expression: sympy.Expr, units: Mapping[str, Unit], where: str) -> None:
+def _plain(expression: sympy.Basic, units: Mapping[str, Unit], where: str) -> None:
     unit = unit_of(expression, units, where)
     if not same_unit(unit, _NONE):
         raise UnitError(f"{where} ({expression}) has unit {_show(unit)}, and should be dimensionless.")

@@ -112,9 +112,7 @@ def make_patients(
     return patients
 
 
-def _correlated(
-    parameters: ParameterSet, draws: Draws, population: str, column: Mapping[str, int]
-) -> np.ndarray:
+def _correlated(parameters: ParameterSet, draws: Draws, population: str, column: Mapping[str, int]) -> np.ndarray:
     """Standard normals with the population's correlations (a Cholesky factor of the linked columns)."""
     links = parameters.populations[population].correlations if population else ()
     if not links:

@@ -77,12 +77,17 @@ def same_unit(one: Unit, other: Unit) -> bool:
 
 def factor(unit: Unit, to: Unit) -> float:
     """Number by which a value in `unit` is multiplied to be in `to`."""
-    return float((1.0 * unit).to(to).magnitude)
+    return float(_registry.Quantity(1.0, unit).to(to).magnitude)
 
 
 def dimension(unit: Unit) -> str:
     """Readable dimension, for messages."""
     return str(unit.dimensionality) if unit.dimensionality else "dimensionless"
+
+
+def raised(unit: Unit, power: float) -> Unit:
+    """A unit to a power."""
+    return _registry.Unit("") if power == 0 else _registry.Unit(unit**power)
 
 
 def convert(value: float, unit: str, to: str, where: str = "") -> float:
@@ -127,7 +132,7 @@ def read_number(value: object, to: str, where: str = "") -> float:
         number = float(value)
     else:
         try:
-            number = float(value)  # numpy scalars
+            number = float(value)  # pyright: ignore[reportArgumentType]  # numpy scalars
         except (TypeError, ValueError):
             raise RangeError(f"{place}{value!r} is not a number; give a number in '{to}'.") from None
     if not math.isfinite(number):

@@ -167,4 +167,4 @@ class _Writer:
     def _print(self, expression: sympy.Expr, local: Mapping[str, str] | None = None) -> str:
         places = {**self.places, **(local or {})}
         names = {s: sympy.Symbol(places.get(str(s), str(s))) for s in expression.free_symbols}
-        return _PRINTER.doprint(expression.xreplace(names))
+        return str(_PRINTER.doprint(expression.xreplace(names)))

@@ -6,6 +6,7 @@ other methods, other step control, its own segments, its own superposition of do
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -138,28 +139,30 @@ class Equations:
 
         return right_hand_side
 
-    def integrate(self, regimen: Regimen, grid: np.ndarray, method: str, rtol: float) -> np.ndarray:
-        """States at the times of `grid`: array (times, states)."""
+    def integrate(
+        self, regimen: Regimen, grid: np.ndarray, method: str, rtol: float, *, slack: float = 1e-3
+    ) -> np.ndarray:
+        """States at the times of `grid`: array (times, states); `slack` multiplies the declared absolute tolerances."""
         stop = float(grid[-1])
-        tolerance = [state.tolerance * 1e-3 for state in self.system.states]
+        tolerance = [state.tolerance * slack for state in self.system.states]
         derivatives = jacobian(self.system) if method == "Radau" else None
         # Radau's interpolant is of a lower order than its steps, so it also stops at every output time.
         marks = sorted({0.0, stop, *_edges(regimen, stop), *(map(float, grid) if derivatives else ())})
-        y = self.initial() + self._cells(regimen, 0.0)
+        y = self.initial() + self.cells(regimen, 0.0)
         states = np.full((len(grid), len(y)), np.nan)
         states[grid == 0.0] = y
-        for start, end in zip(marks[:-1], marks[1:], strict=True):
+        for start, end in pairwise(marks):
             levels = self.levels.after([dose for dose in regimen.doses if dose.day <= start], start)
             inside = np.flatnonzero((grid > start) & (grid <= end))
             wanted = np.unique(np.append(grid[inside], end))
-            more = {"jac": self._slopes_of(derivatives, levels)} if derivatives else {}
+            more: dict[str, Any] = {"jac": self._slopes_of(derivatives, levels)} if derivatives else {}
             answer = solve_ivp(
                 self.slope(levels), (start, end), y, method=method, rtol=rtol, atol=tolerance, t_eval=wanted, **more
             )
             if not answer.success:
                 raise SimulationError(f"{method} stopped between day {start:g} and day {end:g}: {answer.message}")
             states[inside] = answer.y.T[: len(inside)]
-            y = np.maximum(answer.y[:, -1], 0.0) + self._cells(regimen, end)
+            y = np.maximum(answer.y[:, -1], 0.0) + self.cells(regimen, end)
         return np.maximum(states, 0.0)
 
     def _slopes_of(
@@ -172,7 +175,7 @@ class Equations:
 
         return matrix
 
-    def _cells(self, regimen: Regimen, day: float) -> np.ndarray:
+    def cells(self, regimen: Regimen, day: float) -> np.ndarray:
         """What the cells given on a day add to the states: cells per microlitre of blood."""
         jump = np.zeros(self.sizes[0])
         for dose in regimen.doses:
@@ -205,11 +208,13 @@ def jacobian(system: System) -> Callable[..., None]:
     index = {state.name: i for i, state in enumerate(system.states)}
     places = {name: f"p[{i}]" for i, name in enumerate(system.parameters)}
     places |= {put.name: f"x[{i}]" for i, put in enumerate(system.inputs)}
-    places |= {name: f"s_{name}" for name in index} | {quantity.name: f"v_{quantity.name}" for quantity in system.quantities}
+    places |= {name: f"s_{name}" for name in index}
+    places |= {quantity.name: f"v_{quantity.name}" for quantity in system.quantities}
     printer = PythonCodePrinter({"fully_qualified_modules": True, "standard": "python3"})
 
     def text(expression: sympy.Expr) -> str:
-        return printer.doprint(expression.xreplace({s: sympy.Symbol(places[str(s)]) for s in expression.free_symbols}))
+        here = {name: sympy.Symbol(places[str(name)]) for name in expression.free_symbols}
+        return str(printer.doprint(expression.xreplace(here)))
 
     lines = [f"s_{name} = max(y[{i}], 0.0)" for name, i in index.items()]
     lines += [f"v_{quantity.name} = {text(quantity.expression)}" for quantity in system.quantities]

@@ -1,4 +1,4 @@
-"""The integrator of one patient, and the loop over patients.
+"""The integrator of one patient.
 
 An explicit Runge-Kutta pair of order 5(4) with a continuous extension of order 4 (Dormand & Prince 1980; Hairer,
 Norsett & Wanner, Solving Ordinary Differential Equations I, second edition, section II.5 and II.6). The model is
@@ -10,45 +10,10 @@ from the continuous extension, so that results do not depend on the output grid.
 
 import math
 
-import numpy as np
+from .drug_levels import DRUG_BOLUS, STATE_BOLUS, advance_drugs, drug_inputs, drugs_present
+from .example_equations import constants, forcing, initial, observe, rhs
 
-from .example_equations import SIZES, branching_rates, constants, exchange, forcing, initial, observe, rhs
-
-STATE_BOLUS, DRUG_BOLUS, DRUG_RATE = 0, 1, 2
 OK, NOT_FINITE, TOO_MANY_STEPS, STEP_TOO_SMALL = 0, 1, 2, 3
-
-
-def drug_inputs(after, weight, rate, coefficient, infusion, x):
-    """Concentrations `after` days into a segment: sums of exponentials, plus the steady part of an infusion."""
-    for drug in range(weight.shape[0]):
-        level = 0.0
-        for k in range(weight.shape[1]):
-            if rate[drug, k] > 0.0:
-                steady = infusion[drug] * weight[drug, k] / rate[drug, k]
-                level += steady + (coefficient[drug, k] - steady) * math.exp(-rate[drug, k] * after)
-        x[drug] = max(level, 0.0)
-
-
-def advance_drugs(after, weight, rate, coefficient, infusion):
-    """Carry the exponentials to the end of a segment; what has fallen below 1e-14 of the doses' scale is gone."""
-    for drug in range(weight.shape[0]):
-        for k in range(weight.shape[1]):
-            if rate[drug, k] > 0.0:
-                steady = infusion[drug] * weight[drug, k] / rate[drug, k]
-                coefficient[drug, k] = steady + (coefficient[drug, k] - steady) * math.exp(-rate[drug, k] * after)
-                if abs(coefficient[drug, k]) < 1e-14 * abs(weight[drug, k]):
-                    coefficient[drug, k] = 0.0
-
-
-def drugs_present(coefficient, infusion):
-    """Whether any drug is in the body."""
-    for drug in range(coefficient.shape[0]):
-        if infusion[drug] != 0.0:
-            return True
-        for k in range(coefficient.shape[1]):
-            if coefficient[drug, k] != 0.0:
-                return True
-    return False
 
 
 def interpolate(theta, h, y, end, k, at):
@@ -94,7 +59,10 @@ def stages(p, c, f_rest, forced, t, h, weight, rate, coefficient, infusion, y, k
     rhs(p, c, f, trial, k[3])
     for i in range(n):
         trial[i] = y[i] + h * (
-            19372.0 / 6561.0 * k[0, i] - 25360.0 / 2187.0 * k[1, i] + 64448.0 / 6561.0 * k[2, i] - 212.0 / 729.0 * k[3, i]
+            19372.0 / 6561.0 * k[0, i]
+            - 25360.0 / 2187.0 * k[1, i]
+            + 64448.0 / 6561.0 * k[2, i]
+            - 212.0 / 729.0 * k[3, i]
         )
     if forced:
         drug_inputs(t + 8.0 / 9.0 * h, weight, rate, coefficient, infusion, x)
@@ -130,7 +98,9 @@ def error_of(h, y, end, k, tolerance, rtol):
     return math.sqrt(total / y.shape[0])
 
 
-def integrate(p, doses, kind, target, amount, scale, weight, rate, times, middles, settings, tolerance, out, kept, work):
+def integrate(
+    p, doses, kind, target, amount, scale, weight, rate, times, middles, settings, tolerance, out, kept, work
+):
     """Integrate one patient from day 0 to `settings[0]`.
 
     Returns the reason for stopping (0 is success), the day reached and the number of steps. Fills `out` (observables at
@@ -161,6 +131,10 @@ def integrate(p, doses, kind, target, amount, scale, weight, rate, times, middle
                 delivered[n_states + channel] += amount[edge]
             else:
                 infusion[channel] += amount[edge]
+            if kind[edge] != STATE_BOLUS:
+                # the first stage falls on the moment before absorption: a first step that is long against the fastest
+                # rate would weigh that moment too much, and the error estimate hardly sees it
+                h = min(h, 1.0 / rate[channel].max())
             edge += 1
         if t >= stop:
             break
@@ -227,106 +201,3 @@ def integrate(p, doses, kind, target, amount, scale, weight, rate, times, middle
             delivered[n_states + drug] += infusion[drug] * (last - start)
         advance_drugs(last - start, weight, rate, coefficient, infusion)
     return OK, t, steps
-
-
-def eradication(p, c, f, widths, kept, doses_matter, forced_at, start, r, q, u, du):
-    """Probability that every branching cell line of day 0 has died out by the end.
-
-    The single-cell survival probability solves, backwards in time, u' = -(r u - b u^2 + exchange), u(end) = 1
-    (probability generating function of a birth-death process with time-dependent rates; Kendall 1948, Harris 1963).
-    The Riccati part is solved exactly over each interval with the rates of its middle, the exchange in half
-    steps on either side of it (Strang 1968). The probability is exp(-sum of cells x survival).
-    """
-    n = u.shape[0]
-    for i in range(n):
-        u[i] = 1.0
-    for j in range(widths.shape[0] - 1, -1, -1):
-        if doses_matter:
-            forcing(p, c, forced_at[j], f)
-        b = branching_rates(p, c, f, kept[j], r, q)
-        h = widths[j]
-        for half in range(2):
-            du[:] = 0.0
-            exchange(q, u, du)
-            for i in range(n):
-                u[i] = min(1.0, max(0.0, u[i] + 0.5 * h * du[i]))
-            if half == 0:
-                for i in range(n):
-                    e = math.exp(min(r[i] * h, 500.0))
-                    grown = (e - 1.0) / r[i] if abs(r[i]) > 1e-12 else h
-                    u[i] = u[i] * e / (1.0 + b * u[i] * grown)
-    cells = 0.0
-    for i in range(n):
-        cells += start[i] * u[i]
-    return math.exp(-cells)
-
-
-def run_patients(
-    first, last, p, doses, kind, target, amount, scale, weight, rate, times, middles, widths, settings, tolerance,
-    branching, few, out, delivered, reason, reached, steps, probability,
-):  # fmt: skip
-    """Integrate patients `first` to `last` (not included); all arrays have one row per patient."""
-    n_states, n_constants, n_forced, n_observed, n_branching, n_exchange = SIZES
-    n_drugs, n_terms = weight.shape[1], weight.shape[2]
-    work = (
-        np.zeros(max(n_constants, 1)), np.zeros(max(n_forced, 1)), np.zeros(max(n_forced, 1)), np.zeros(max(n_drugs, 1)),
-        np.zeros(n_states), np.zeros(n_states), np.zeros(n_states), np.zeros((7, n_states)),
-        np.zeros((n_drugs, n_terms)), np.zeros(n_drugs), np.zeros(n_states + n_drugs),
-    )  # fmt: skip
-    kept = np.zeros((middles.shape[0], n_states))
-    start = np.zeros(n_states)
-    r, q = np.zeros(max(n_branching, 1)), np.zeros(max(n_exchange, 1))
-    u, du, cells = np.zeros(n_branching), np.zeros(n_branching), np.zeros(n_branching)
-    forced_at = np.zeros((middles.shape[0], max(n_drugs, 1)))
-    for i in range(first, last):
-        stopped, day, taken = integrate(
-            p[i], doses, kind, target, amount, scale[i], weight[i], rate[i], times, middles, settings, tolerance,
-            out[i], kept, work,
-        )  # fmt: skip
-        reason[i], reached[i], steps[i] = stopped, day, taken
-        delivered[i] = work[10]
-        probability[i] = 0.0
-        if stopped != OK:
-            out[i] = np.nan
-            probability[i] = np.nan
-            continue
-        if n_branching == 0 or middles.shape[0] == 0:
-            continue
-        least = np.inf
-        for j in range(middles.shape[0]):
-            total = 0.0
-            for b in range(n_branching):
-                total += kept[j, branching[b]]
-            least = min(least, total)
-        if least > few:
-            continue
-        dosed = drug_course(doses, kind, target, amount, weight[i], rate[i], middles, forced_at)
-        initial(p[i], work[0], start)
-        for b in range(n_branching):
-            cells[b] = start[branching[b]]
-        f = work[1] if dosed else work[2]
-        probability[i] = eradication(p[i], work[0], f, widths, kept, dosed, forced_at, cells, r, q, u, du)
-
-
-def drug_course(doses, kind, target, amount, weight, rate, middles, forced_at):
-    """Drug levels at the middle of every interval; returns whether there were any doses of drugs."""
-    n_drugs = weight.shape[0]
-    forced_at[:] = 0.0
-    coefficient, infusion = np.zeros((n_drugs, weight.shape[1])), np.zeros(n_drugs)
-    dosed, edge = False, 0
-    t = min(0.0, doses[0]) if doses.shape[0] > 0 else 0.0
-    for j in range(middles.shape[0]):
-        while edge < doses.shape[0] and doses[edge] <= middles[j]:
-            if kind[edge] != STATE_BOLUS:
-                dosed = True
-                advance_drugs(doses[edge] - t, weight, rate, coefficient, infusion)
-                t = doses[edge]
-                if kind[edge] == DRUG_BOLUS:
-                    for k in range(weight.shape[1]):
-                        coefficient[target[edge], k] += amount[edge] * weight[target[edge], k]
-                else:
-                    infusion[target[edge]] += amount[edge]
-            edge += 1
-        if dosed:
-            drug_inputs(middles[j] - t, weight, rate, coefficient, infusion, forced_at[j])
-    return dosed

@@ -22,10 +22,10 @@ WEIGHTS = tuple(value / sum(_BELL) for value in _BELL)
 
 def classes() -> tuple[State, ...]:
     """Tumour cells that carry both antigens, by density of the antigen under attack."""
-    carried = 1 - parameter("fraction_null_bcma") - parameter("fraction_null_gprc5d")
+    carried = (1 - parameter("fraction_null_bcma")) * (1 - parameter("fraction_null_gprc5d"))
     return tuple(
         State(
-            f"tumour_{k + 1}", "cell", f"tumour cells, antigen density class {k + 1} of {CLASSES} ({z:+.2f} SD)", "tumour",
+            f"tumour_{k + 1}", "cell", f"tumour cells, density class {k + 1} of {CLASSES} ({z:+.2f} SD)", "tumour",
             parameter("tumour_baseline") * carried * WEIGHTS[k], 0.01, f"T_{{{k + 1}}}",
         )
         for k, z in enumerate(GRID)
@@ -45,24 +45,24 @@ def susceptibility() -> tuple[Quantity, ...]:
         ),
         Quantity(
             "engagement_gain", "", "the same rise, on the scale of the density effect",
-            parameter("density_gain") ** parameter("hill_density"), "g^n",
+            parameter("density_gain") ** parameter("hill_density"), "G",
         ),
     ]  # fmt: skip
     density, half = parameter("density_target"), parameter("half_density_kill")
     for k, z in enumerate((*GRID, 0.0)):
-        name = f"{k + 1}" if k < CLASSES else "median"
+        name, index = (f"{k + 1}", f"{k + 1}") if k < CLASSES else ("median", "\\mathrm{median}")
         ratio = density * sympy.exp(parameter("sd_density") * z) / half
         quantities.append(
             Quantity(
                 f"engagement_{name}", "", f"density over its half-effect level, to the Hill power, class {name}",
-                ratio ** parameter("hill_density"), f"r_{{{name}}}",
+                ratio ** parameter("hill_density"), f"r_{{{index}}}",
             )
         )  # fmt: skip
         engaged = parameter(f"engagement_{name}") * parameter("engagement_gain")
         quantities.append(
             Quantity(
                 f"susceptibility_{name}", "", f"share of the maximal effect evoked by class {name}",
-                hill(engaged, sympy.Integer(1)), f"\\varphi_{{{name}}}",
+                hill(engaged, sympy.Integer(1)), f"\\varphi_{{{index}}}",
             )
         )  # fmt: skip
     return tuple(quantities)
@@ -74,12 +74,16 @@ def mean_log_density(tumour: tuple[State, ...]) -> Quantity:
     mean = weighted / total([state.symbol for state in tumour])
     expression = parameter("density_target") * sympy.exp(parameter("sd_density") * mean)
     return Quantity(
-        "density_mean", "molecule/cell", "geometric mean antigen density of antigen-positive cells", expression, "\\bar a"
+        "density_mean",
+        "molecule/cell",
+        "geometric mean antigen density of antigen-positive cells",
+        expression,
+        "\\bar a",
     )
 
 
 def relaxation(tumour: tuple[State, ...]) -> tuple[Flow, ...]:
-    """Phenotypic drift back to the stationary distribution: a birth-death chain in detailed balance (Ornstein-Uhlenbeck)."""
+    """Phenotypic drift back to the stationary distribution: a birth-death chain (Ornstein-Uhlenbeck)."""
     flows = []
     for k in range(CLASSES - 1):
         here, there = tumour[k], tumour[k + 1]

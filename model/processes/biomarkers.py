@@ -17,7 +17,9 @@ SOLUBLE_BCMA = State(
 
 def light_chain() -> Quantity:
     """Involved free light chain; its half-life of hours makes it follow the tumour at once."""
-    expression = parameter("flc_background") + parameter("flc_baseline") * parameter("tumour") / parameter("tumour_baseline")
+    expression = parameter("flc_background") + parameter("flc_baseline") * parameter("tumour") / parameter(
+        "tumour_baseline"
+    )
     return Quantity("light_chain", "mg/L", "involved serum free light chain", expression, "\\mathrm{FLC}")
 
 

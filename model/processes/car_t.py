@@ -40,8 +40,8 @@ def proliferation() -> tuple[Quantity, ...]:
         ),
         Quantity(
             "proliferation", "1/day", "division rate of an effector CAR-T cell",
-            parameter("k_expansion") * parameter("modifier_expansion") * parameter("antigen_stimulus") * parameter("room")
-            * FITNESS.symbol / (1 + parameter("suppression")), "\\pi",
+            parameter("k_expansion") * parameter("modifier_expansion") * parameter("antigen_stimulus")
+            * parameter("room") * FITNESS.symbol / (1 + parameter("suppression")), "\\pi",
         ),
     )  # fmt: skip
 
@@ -51,14 +51,14 @@ def flows() -> tuple[Flow, ...]:
     engraft = parameter("k_engraftment") * INFUSED.symbol
     taken, memory_share = parameter("fraction_engrafted"), parameter("fraction_memory_product")
     stimulus = parameter("antigen_stimulus")
-    effector, memory = EFFECTOR.symbol, MEMORY.symbol
+    effector, memory, form = EFFECTOR.symbol, MEMORY.symbol, parameter("k_memory_formation")
     return (
         Flow("engraftment as effector", taken * (1 - memory_share) * engraft, out_of=INFUSED, into=EFFECTOR),
         Flow("engraftment as memory", taken * memory_share * engraft, out_of=INFUSED, into=MEMORY),
         Flow("loss of infused cells", (1 - taken) * engraft, out_of=INFUSED),
         Flow("expansion", parameter("proliferation") * effector, into=EFFECTOR),
         Flow("death of effector", parameter("k_death_effector") * effector, out_of=EFFECTOR),
-        Flow("memory formation", parameter("k_memory_formation") * (1 - stimulus) * effector, out_of=EFFECTOR, into=MEMORY),
+        Flow("memory formation", form * (1 - stimulus) * effector, out_of=EFFECTOR, into=MEMORY),
         Flow(
             "memory recall", parameter("k_memory_recall") * stimulus * memory, out_of=MEMORY, into=EFFECTOR,
             gain=parameter("effectors_per_recall"),

@@ -38,7 +38,9 @@ def modifiers(drugs: Sequence[Therapy]) -> tuple[Quantity, ...]:
                 raise unknown("process", effect.on, PROCESSES, f"{drug.key}.toml")
             factors[effect.on].append(_factor(drug, effect))
     return tuple(
-        Quantity(f"modifier_{name}", "", f"drug effect on: {meaning}", sympy.Mul(*factors[name]), f"m_{{\\mathrm{{{name}}}}}")
+        Quantity(
+            f"modifier_{name}", "", f"drug effect on: {meaning}", sympy.Mul(*factors[name]), f"m_{{\\mathrm{{{name}}}}}"
+        )
         for name, meaning in PROCESSES.items()
     )
 

@@ -1,11 +1,13 @@
 """Suppressive microenvironment: follows the tumour burden with a delay."""
 
+import sympy
+
 from ..flow import Flow
 from ..rates import parameter, saturating
 from ..states import State
 
 
-def _target(burden):
+def _target(burden: sympy.Expr) -> sympy.Expr:
     """Level towards which suppression moves at a burden."""
     share = parameter("fraction_suppression_alone")
     rise = parameter("max_suppression_burden") * saturating(burden, parameter("half_suppression_burden"))

@@ -1,17 +1,20 @@
 """Tumour: logistic growth, antigen-null clones, killing by CAR-T cells."""
 
+import sympy
+
 from ..flow import Flow
 from ..rates import parameter, saturating, total
 from ..states import Quantity, State
 
 
 def null_clones() -> tuple[State, ...]:
-    """Cells without BCMA, without GPRC5D, and without both."""
+    """Cells without BCMA, without GPRC5D, and without both; the two losses are independent at day 0."""
     baseline = parameter("tumour_baseline")
     null_bcma, null_gprc5d = parameter("fraction_null_bcma"), parameter("fraction_null_gprc5d")
+    only_bcma, only_gprc5d = null_bcma * (1 - null_gprc5d), null_gprc5d * (1 - null_bcma)
     return (
-        State("null_bcma", "cell", "BCMA-null tumour cells", "tumour", baseline * null_bcma, 0.01, "N_B"),
-        State("null_gprc5d", "cell", "GPRC5D-null tumour cells", "tumour", baseline * null_gprc5d, 0.01, "N_G"),
+        State("null_bcma", "cell", "BCMA-null tumour cells", "tumour", baseline * only_bcma, 0.01, "N_B"),
+        State("null_gprc5d", "cell", "GPRC5D-null tumour cells", "tumour", baseline * only_gprc5d, 0.01, "N_G"),
         State(
             "null_both", "cell", "tumour cells without BCMA and GPRC5D", "tumour",
             baseline * null_bcma * null_gprc5d, 0.01, "N_{BG}",
@@ -53,19 +56,21 @@ def burden(classes: tuple[State, ...], nulls: tuple[State, ...]) -> tuple[Quanti
 
 
 def kill_pressure() -> Quantity:
-    """Killing of a fully susceptible cell: limited by the ratio of engaged CAR-T cells to tumour, lowered by suppression."""
+    """Killing of a fully susceptible cell: limited by engaged CAR-T cells per tumour cell, lowered by suppression."""
     engaged = parameter("engaged")
     crowd = parameter("half_kill") + parameter("tumour") / parameter("engagement_volume")
     expression = parameter("k_kill_max") / (1 + parameter("suppression")) * saturating(engaged, crowd)
-    return Quantity("kill_pressure", "1/day", "rate at which a fully susceptible tumour cell is killed", expression, "h")
+    return Quantity(
+        "kill_pressure", "1/day", "rate at which a fully susceptible tumour cell is killed", expression, "h"
+    )
 
 
-def _susceptible(classes: tuple[State, ...], nulls: tuple[State, ...]) -> list:
+def _susceptible(classes: tuple[State, ...], nulls: tuple[State, ...]) -> list[tuple[State, sympy.Expr]]:
     """Every tumour state that an attack can reach, with its susceptibility.
 
     A clone without one antigen is taken at the median density of the other.
     """
-    exposed = [(state, parameter(f"susceptibility_{k + 1}")) for k, state in enumerate(classes)]
+    exposed: list[tuple[State, sympy.Expr]] = [(state, parameter(f"susceptibility_{k + 1}")) for k, state in enumerate(classes)]
     median = parameter("susceptibility_median")
     exposed.append((nulls[0], parameter("targets_gprc5d") * median))
     exposed.append((nulls[1], parameter("targets_bcma") * median))
@@ -87,6 +92,10 @@ def flows(classes: tuple[State, ...], nulls: tuple[State, ...]) -> tuple[Flow, .
         result.append(
             Flow(f"loss of GPRC5D from {cells.name}", lose_gprc5d * cells.symbol, out_of=cells, into=null_gprc5d)
         )
-    result.append(Flow("loss of GPRC5D from null_bcma", lose_gprc5d * null_bcma.symbol, out_of=null_bcma, into=null_both))
-    result.append(Flow("loss of BCMA from null_gprc5d", lose_bcma * null_gprc5d.symbol, out_of=null_gprc5d, into=null_both))
+    result.append(
+        Flow("loss of GPRC5D from null_bcma", lose_gprc5d * null_bcma.symbol, out_of=null_bcma, into=null_both)
+    )
+    result.append(
+        Flow("loss of BCMA from null_gprc5d", lose_bcma * null_gprc5d.symbol, out_of=null_gprc5d, into=null_both)
+    )
     return tuple(result)
