@@ -3,13 +3,24 @@
 from functools import cache
 
 from ..parameters.parameter_set import ParameterSet, read_set
+from .myeloma import myeloma
 from .therapy import parameters_of, read_therapies
+from .unit_check import check_units
 
 
 @cache
 def read_catalogue() -> ParameterSet:
-    """All shipped numbers before any calibration: literature values, priors and assumptions."""
+    """All shipped numbers before any calibration: literature values, priors and assumptions.
+
+    Raises
+    ------
+    UnitError
+        If a flow of the model does not come out in the unit of its state per day with these numbers: the model is
+        checked here, once, so that the integrator may see floats only.
+    """
     base = read_set()
     drugs = [therapy for therapy in read_therapies() if therapy.kind == "drug"]
     products = [therapy for therapy in read_therapies() if therapy.kind == "car_t"]
-    return base.with_parameters(parameters_of(drugs)).with_parameters(parameters_of(products))
+    catalogue = base.with_parameters(parameters_of(drugs)).with_parameters(parameters_of(products))
+    check_units(myeloma(), {name: catalogue[name].unit for name in catalogue.names})
+    return catalogue

@@ -168,10 +168,8 @@ def outcomes(solution: Solution, patients: Mapping[str, np.ndarray], draws: Draw
 
     Raises
     ------
-    InputError
-        If the simulation was not recorded at every visit.
-    SimulationError
-        If no patient could be integrated.
+    InputError, SimulationError
+        If a visit was not recorded; if no patient could be integrated.
     """
     days, times = visits.days, solution.times
     usable = np.isfinite(solution.eradication)
@@ -278,8 +276,7 @@ def peak(times: np.ndarray, course: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 def area(times: np.ndarray, course: np.ndarray, until: float) -> np.ndarray:
     """Area under a course from its first recorded day to `until`, at most to its last (trapezoidal rule)."""
     to = np.clip(until, times[:-1], times[1:])
-    step = np.diff(times)
-    end = course[:, :-1] + np.diff(course, axis=1) * (to - times[:-1]) / step
+    end = course[:, :-1] + np.diff(course, axis=1) * (to - times[:-1]) / np.diff(times)
     return np.sum(0.5 * (course[:, :-1] + end) * (to - times[:-1]), axis=1)
 
 

@@ -107,16 +107,14 @@ class ParameterSet(Mapping[str, Parameter]):
             values[name] = min(max(value, self._table[name].low), self._table[name].high)
         return values
 
-    def spreads(self, population: str = "") -> dict[str, float]:
+    def spreads(self, population: str = "", product: str = "") -> dict[str, float]:
         """Between-patient SD of the logarithm, for every parameter that varies between patients."""
-        self._check_known("", population)
+        self._check_known(product, population)
         result = {}
         for name in self.names:
-            shared, own = f"{name}.spread", f"{population}.{name}.spread"
-            if own in self._table:
-                result[name] = self._table[own].value
-            elif shared in self._table:
-                result[name] = self._table[shared].value
+            for key in (f"{name}.spread", f"{product}.{name}.spread", f"{population}.{name}.spread"):
+                if key in self._table:
+                    result[name] = self._table[key].value
         return result
 
     def _check_known(self, product: str, population: str) -> None:

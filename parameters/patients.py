@@ -93,7 +93,7 @@ def make_patients(
     have it (with the probability named there), zero in the others.
     """
     typical = parameters.typical(product, population)
-    spreads = parameters.spreads(population)
+    spreads = parameters.spreads(population, product)
     column = {name: index for index, name in enumerate(draws.names)}
     missing = [name for name in typical if name not in column]
     if missing:
@@ -107,6 +107,8 @@ def make_patients(
             values = np.clip(value * np.exp(spreads[name] * normal[:, column[name]]), shared.low, shared.high)
         trait = parameters[name].drawn_with
         if trait:
+            if trait not in column:
+                raise unknown("parameter", trait, column, f"[{name}], drawn_with")
             values = np.where(draws.uniform[:, column[trait]] < typical[trait], values, 0.0)
         patients[name] = values
     return patients

@@ -8,7 +8,6 @@ from .drug_levels import drug_course
 from .example_equations import SIZES, branching_rates, exchange, forcing, initial
 from .stepper import OK, integrate
 
-
 PHASES = 8  # drug levels looked at per day: with one, tablets taken daily would always be seen at the same hour
 
 
