@@ -1,0 +1,297 @@
+"""The house rules of CONTRIBUTING.md, read from the source: who may import what, from where, and how long a file is."""
+
+import ast
+import fnmatch
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import perdure
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# From the ground up: a floor may import itself and what stands before it.
+FLOORS = ("parameters", "model", "fitting", "experiments", "app")
+# Below, files import each other by relative paths; on the roof and beside the house the way a user writes it.
+RELATIVE = ("parameters", "model", "fitting")
+BESIDE = ("tests", "benchmarks", "docs")
+
+# Where a library may be imported, as the beginning of a path. The tests and benchmarks may use any as a referee.
+ROOMS = {
+    "pint": ("parameters/units.py",),
+    "pydantic": ("parameters/", "model/", "fitting/"),
+    "sympy": ("model/",),
+    "numba": ("model/engine/",),
+    "llvmlite": ("model/engine/",),
+    "scipy.integrate": ("model/engine/",),
+    "scipy.optimize": ("fitting/",),
+    "cma": ("fitting/",),
+    "emcee": ("fitting/",),
+    "matplotlib": ("experiments/pictures/",),
+    "jinja2": ("experiments/report/",),
+    "typer": ("app/",),
+    "rich": ("app/",),
+    "lifelines": (),
+    "hypothesis": (),
+    "pytest": (),
+}
+
+# A file longer than this is two files, unless it stands here with the reason why it is one.
+MOST_LINES = 300
+LONG_FILES: dict[str, str] = {}
+
+# The first word of a parameter's name says what kind of number it is, or whose amount. A new word is added here.
+FIRST_WORDS = {
+    "k", "half", "max", "hill", "fraction", "probability", "hazard", "density", "sd", "error", "limit",
+    "clearance", "volume", "effect", "weight",
+    "tumour", "marrow", "car", "effectors", "engagement", "host", "suppression", "blood", "body", "m", "flc",
+    "immunogenic", "light", "sensitive", "targets",
+}  # fmt: skip
+
+HEAVY = {*ROOMS, "numpy", "scipy", "pandas"}
+
+
+def python_files(*folders: str) -> list[Path]:
+    """Every Python file of these top folders, without caches and hidden folders."""
+    found = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [path for path in found if not is_hidden(path)]
+
+
+def is_hidden(path: Path) -> bool:
+    return any(part.startswith((".", "__pycache__")) for part in path.relative_to(ROOT).parts)
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def package_of(path: Path) -> str:
+    return ".".join(["perdure", *path.relative_to(ROOT).parent.parts])
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def imports(path: Path) -> Iterator[tuple[int, int, str]]:
+    """Line, level (0 is absolute) and full dotted name of each thing a file imports; `perdure.` leads our own names.
+
+    Imports for type checking, `import_module("...")` and `scipy.integrate` written after `import scipy` count too.
+    """
+    package = ["perdure", *path.relative_to(ROOT).parts[:-1]]
+    whole: dict[str, str] = {}
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name.partition(".")[0]
+                whole[alias.asname or top] = alias.name if alias.asname else top
+                yield node.lineno, 0, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            for alias in node.names:
+                yield node.lineno, node.level, ".".join([*above, *filter(None, [node.module]), alias.name])
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = ast.unparse(node.func).rpartition(".")[2]
+            if called in {"import_module", "__import__"} and isinstance(node.args[0].value, str):
+                yield node.lineno, 0, node.args[0].value
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in whole:
+            yield node.lineno, 0, f"{whole[node.value.id]}.{node.attr}"
+
+
+def inside(name: str, module: str) -> bool:
+    return name == module or name.startswith(module + ".")
+
+
+def floor_of(name: str) -> str | None:
+    """Floor of one of our own names; a public name such as `perdure.simulate` stands where it is defined."""
+    parts = name.split(".")
+    if len(parts) > 1 and parts[1] in perdure._HOME:
+        parts = ["perdure", *perdure._HOME[parts[1]].split(".")]
+    return parts[1] if len(parts) > 1 and parts[1] in FLOORS else None
+
+
+def test_an_import_only_ever_runs_down() -> None:
+    wrong = [
+        f"{named(path)}:{line} imports {name}"
+        for height, floor in enumerate(FLOORS)
+        for path in python_files(floor)
+        for line, _, name in imports(path)
+        if inside(name, "perdure") and (above := floor_of(name)) and FLOORS.index(above) > height
+    ]
+    assert not wrong
+
+
+def test_the_three_lower_floors_import_each_other_by_relative_paths() -> None:
+    wrong = [
+        f"{named(path)}:{line} imports {name}; write the relative path to where it is defined"
+        for path in python_files(*RELATIVE)
+        for line, level, name in imports(path)
+        if inside(name, "perdure") and (level == 0 or name.split(".")[1] not in {*FLOORS, "__version__"})
+    ]
+    assert not wrong
+
+
+def test_experiments_the_app_and_the_tests_import_as_a_user_does() -> None:
+    wrong = [
+        f"{named(path)}:{line} imports {name} by a relative path; write from perdure..."
+        for path in python_files("experiments", "app", *BESIDE)
+        for line, level, name in imports(path)
+        if level > 0
+    ]
+    assert not wrong
+
+
+def test_nothing_in_the_package_imports_what_stands_beside_it() -> None:
+    wrong = [
+        f"{named(path)}:{line} imports {name}"
+        for path in python_files(*FLOORS)
+        for line, _, name in imports(path)
+        if name.removeprefix("perdure.").partition(".")[0] in BESIDE or name.partition(".")[0] in FLOORS
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("library", ROOMS)
+def test_a_heavy_library_stays_in_its_room(library: str) -> None:
+    wrong = [
+        f"{named(path)}:{line} imports {name}; it belongs to {' '.join(ROOMS[library]) or 'the tests'}"
+        for path in [ROOT / "__init__.py", *python_files(*FLOORS)]
+        for line, _, name in imports(path)
+        if inside(name, library) and not named(path).startswith(ROOMS[library])
+    ]
+    assert not wrong
+
+
+def test_no_import_hides_inside_a_function_on_the_three_lower_floors() -> None:
+    wrong = {
+        f"{named(path)}:{node.lineno} imports inside {function.name}"
+        for path in python_files(*RELATIVE)
+        for function in ast.walk(tree_of(path))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert not wrong
+
+
+def test_assert_is_for_tests() -> None:
+    wrong = [
+        f"{named(path)}:{node.lineno}"
+        for path in [ROOT / "__init__.py", *python_files(*FLOORS)]
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Assert)
+    ]
+    assert not wrong
+
+
+def test_no_test_is_skipped_or_expected_to_fail() -> None:
+    ways_out = {"skip", "skipif", "skipIf", "skipUnless", "SkipTest", "xfail", "importorskip", "expectedFailure"}
+    wrong = [
+        f"{named(path)}:{line} {name}"
+        for path in python_files("tests")
+        for line, name in attributes_and_imports(path)
+        if name in ways_out
+    ]
+    assert not wrong
+
+
+def attributes_and_imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and name of everything taken out of a module or an object."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Attribute):
+            yield node.lineno, node.attr
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+
+
+def test_no_file_is_longer_than_a_reader_can_hold() -> None:
+    length = {
+        named(path): len(path.read_text(encoding="utf-8").splitlines())
+        for path in [ROOT / "__init__.py", *python_files(*FLOORS, *BESIDE)]
+    }
+    too_long = {name: lines for name, lines in length.items() if lines > MOST_LINES}
+    assert set(too_long) == set(LONG_FILES), "split the file, or list it in LONG_FILES with the reason"
+    assert all(reason.strip() for reason in LONG_FILES.values())
+
+
+def test_tests_are_plain_files_with_names_of_their_own() -> None:
+    files = python_files("tests")
+    assert not [named(path) for path in files if path.name == "__init__.py"]
+    assert not (ROOT / "conftest.py").exists()
+    names = [path.name for path in files if path.name.startswith("test_")]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_the_packages_that_are_installed_are_the_folders_of_the_house() -> None:
+    with_code = {package_of(path) for path in python_files(*FLOORS)}
+    with_init = {package_of(path) for path in python_files(*FLOORS) if path.name == "__init__.py"}
+    assert with_init == with_code, "a folder with code needs an __init__.py"
+    assert sorted(setuptools_table()["packages"]) == sorted({"perdure", *with_init})
+    strangers = {path.parent.name for path in ROOT.glob("*/__init__.py")} - set(FLOORS)
+    assert not strangers, "a new top folder of the package belongs to FLOORS"
+
+
+def test_every_data_file_is_installed() -> None:
+    patterns = setuptools_table()["package-data"]
+    left_behind = [
+        named(path)
+        for floor in FLOORS
+        for path in sorted((ROOT / floor).rglob("*"))
+        if path.is_file() and path.suffix != ".py" and not is_hidden(path)
+        if not any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns.get(package_of(path), []))
+    ]
+    assert not left_behind
+    assert set(patterns) <= set(setuptools_table()["packages"])
+    assert "perdure" not in patterns, "the files of the root are not part of the package"
+
+
+def test_the_name_of_a_parameter_begins_with_its_kind() -> None:
+    shared = {named(path): read_toml(path) for path in sorted((ROOT / "parameters" / "sets").glob("*.toml"))}
+    owned = {
+        named(path): read_toml(path).get("parameter", {})
+        for folder in ("parameters/populations", "model/therapies")
+        for path in sorted((ROOT / folder).glob("*.toml"))
+    }
+    names = [(file, name) for file, table in {**shared, **owned}.items() for name in table]
+    assert names
+    strange = [f"{file}: {name}" for file, name in names if name.partition("_")[0] not in FIRST_WORDS]
+    assert not strange, "begin with one of FIRST_WORDS, or add the word there if the field really needs it"
+
+
+def test_import_perdure_loads_no_heavy_library(tmp_path: Path) -> None:
+    code = "import sys; before = set(sys.modules); import perdure; dir(perdure); print(*(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = done.stdout.split()
+    assert "perdure" in loaded
+    assert not {name.partition(".")[0] for name in loaded} & HEAVY
+    assert not [name for name in loaded if name.startswith("perdure.")]
+
+
+@pytest.mark.parametrize("name", perdure._HOME)
+def test_a_public_name_is_there_when_asked_for(name: str) -> None:
+    assert getattr(perdure, name) is getattr(import_module(f"perdure.{perdure._HOME[name]}"), name)
+
+
+def test_the_front_door_lists_exactly_its_public_names() -> None:
+    assert list(perdure.__all__) == ["__version__", *sorted(perdure._HOME)]
+    assert set(perdure.__all__) <= set(dir(perdure))
+    with pytest.raises(AttributeError, match=r"has no attribute 'simulat'.*simulate"):
+        perdure.simulat  # noqa: B018
+
+
+def setuptools_table() -> dict[str, Any]:
+    return read_toml(ROOT / "pyproject.toml")["tool"]["setuptools"]
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))

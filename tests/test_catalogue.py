@@ -1,0 +1,288 @@
+"""The shipped numbers: each has an origin, a range and a use, and those that hang together agree with each other."""
+
+import math
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perdure.model.catalogue import read_catalogue
+from perdure.model.myeloma import myeloma
+from perdure.model.processes.drugs import PROCESSES
+from perdure.model.therapy import Therapy, read_therapies, read_therapy
+from perdure.model.unit_check import check_units
+from perdure.parameters.errors import FileError, UnknownNameError
+from perdure.parameters.parameter import Parameter
+from perdure.parameters.source import ASSUMED, read_sources
+from perdure.parameters.units import convert, dimension, read_unit
+
+ROOT = Path(__file__).resolve().parent.parent
+SETS = sorted((ROOT / "parameters" / "sets").glob("*.toml"))
+POPULATIONS = sorted((ROOT / "parameters" / "populations").glob("*.toml"))
+THERAPIES = sorted((ROOT / "model" / "therapies").glob("*.toml"))
+CATALOGUE = read_catalogue()
+EVERY = [CATALOGUE[name] for name in CATALOGUE]
+DRUGS = tuple(therapy for therapy in read_therapies() if therapy.kind == "drug")
+PRODUCTS = tuple(therapy for therapy in read_therapies() if therapy.kind == "car_t")
+
+# Numbers that no equation holds: they read doses, date deaths, or stand for the laboratory.
+OUTSIDE_THE_EQUATIONS = {
+    "blood_volume", "body_weight", "error_floor_m_protein", "error_m_protein", "fraction_marrow_complete",
+    "hazard_death_first_year", "hazard_death_later", "limit_car_t", "limit_flc", "limit_m_protein", "marrow_cells",
+}  # fmt: skip
+
+
+def value(name: str) -> float:
+    return CATALOGUE[name].value
+
+
+def table_of(path: Path) -> dict[str, object]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def strings_of(entry: object) -> Iterator[str]:
+    if isinstance(entry, str):
+        yield entry
+    elif isinstance(entry, (dict, list)):
+        for part in entry.values() if isinstance(entry, dict) else entry:
+            yield from strings_of(part)
+
+
+def named(parameter: Parameter) -> str:
+    return parameter.id
+
+
+# Origin
+
+every = pytest.mark.parametrize("parameter", EVERY, ids=named)
+
+
+@every
+def test_a_number_has_a_source_or_a_reason(parameter: Parameter) -> None:
+    assert parameter.source == ASSUMED or parameter.source in read_sources()
+    if parameter.source == ASSUMED:
+        assert len(parameter.note) >= 15, "a reason is a sentence"
+        assert parameter.grade == "assumed"
+        assert not parameter.quote, "what can be quoted has a source"
+    else:
+        assert parameter.grade in {"literature", "derived"}
+        assert parameter.note or parameter.quote
+
+
+@every
+def test_a_number_is_explained_and_can_stand_in_a_formula(parameter: Parameter) -> None:
+    assert len(parameter.meaning) >= 10
+    assert not parameter.meaning.endswith("."), "a part of a sentence"
+    assert parameter.symbol
+    assert parameter.symbol.count("{") == parameter.symbol.count("}")
+
+
+@every
+def test_a_prior_lies_mostly_inside_the_range(parameter: Parameter) -> None:
+    if parameter.prior is not None:
+        assert parameter.prior.value(0.0) == pytest.approx(parameter.value, rel=1e-12)
+        for one_sd in (-1.0, 1.0):
+            assert parameter.low <= parameter.prior.value(one_sd) <= parameter.high
+
+
+def test_every_listed_source_is_used_and_every_paper_that_a_note_names_is_listed() -> None:
+    spoken = " ".join(line for path in (*SETS, *POPULATIONS, *THERAPIES) for line in strings_of(table_of(path)))
+    labels = {key: re.split(r" \(|, ", source.citation)[0] for key, source in read_sources().items()}
+    used = {parameter.source for parameter in EVERY}
+    assert [key for key, label in labels.items() if key not in used and label not in spoken] == []
+    assert set(re.findall(r"\b[A-Z][A-Za-z]+ (?:19|20)\d\d\b", spoken)) <= set(labels.values())
+
+
+def test_no_shipped_file_and_no_entry_is_left_unread() -> None:
+    assert [path.stem for path in POPULATIONS] == sorted(CATALOGUE.populations)
+    assert [path.stem for path in THERAPIES] == [therapy.key for therapy in read_therapies()]
+    written = set()
+    for path in SETS:
+        for name, entry in table_of(path).items():
+            assert isinstance(entry, dict)
+            written |= {name} | ({f"{name}.spread"} if "spread" in entry else set())
+    for path in POPULATIONS:
+        entries = table_of(path)
+        for kind, suffix in (("parameter", ""), ("factor", ".factor"), ("spread", ".spread")):
+            written |= {f"{path.stem}.{name}{suffix}" for name in dict(entries.get(kind, {}))}  # type: ignore[call-overload]
+    brought = {parameter.id for therapy in read_therapies() for parameter in therapy.parameters}
+    assert set(CATALOGUE) == written | brought
+    assert not written & brought
+
+
+# Use
+
+
+def test_every_flow_quantity_and_initial_value_has_the_unit_it_should() -> None:
+    check_units(myeloma(), {name: CATALOGUE[name].unit for name in CATALOGUE.names})
+
+
+def test_every_number_that_the_equations_need_is_in_the_catalogue() -> None:
+    assert not set(myeloma().parameters) - set(CATALOGUE.names)
+
+
+def test_no_number_lies_around_unused() -> None:
+    kinetics = {name for drug in DRUGS if drug.pk for _, name in drug.pk.names}
+    carriers = {CATALOGUE[name].drawn_with for name in CATALOGUE.names}
+    used = set(myeloma().parameters) | kinetics | carriers
+    assert set(CATALOGUE.names) - used == OUTSIDE_THE_EQUATIONS
+
+
+def test_a_trait_is_drawn_with_a_probability() -> None:
+    for name in CATALOGUE.names:
+        carriers = CATALOGUE[name].drawn_with
+        if carriers:
+            share = CATALOGUE[carriers]
+            assert 0.0 <= share.low < share.high <= 1.0
+            assert share.unit == ""
+
+
+@pytest.mark.parametrize("population", CATALOGUE.populations)
+def test_no_typical_value_is_cut_off_by_its_range(population: str) -> None:
+    typical = CATALOGUE.typical("", population)
+    for name in CATALOGUE.names:
+        factor = f"{population}.{name}.factor"
+        if factor in CATALOGUE:
+            own = f"{population}.{name}"
+            base = value(own) if own in CATALOGUE else value(name)
+            assert typical[name] == pytest.approx(base * value(factor), rel=1e-12)
+
+
+@pytest.mark.parametrize("population", CATALOGUE.populations)
+def test_every_population_links_burden_with_what_follows_it(population: str) -> None:
+    links = {(link.one, link.other): link.value for link in CATALOGUE.populations[population].correlations}
+    assert links == {
+        ("m_protein_baseline", "tumour_baseline"): 0.6,
+        ("suppression_baseline", "tumour_baseline"): 0.4,
+    }
+
+
+# Therapies
+
+
+@pytest.mark.parametrize("product", PRODUCTS, ids=lambda therapy: therapy.key)
+def test_a_product_is_dosed_in_cells_and_stays_inside_the_shared_ranges(product: Therapy) -> None:
+    assert (product.dose_unit, product.target) == ("cell", "BCMA")
+    assert 1e7 <= product.default_dose <= 1e9
+    assert product.dose_note
+    assert {parameter.id.split(".")[1] for parameter in product.parameters} == {
+        "fraction_engrafted", "half_density_kill", "k_memory_formation", "k_death_memory", "fraction_immunogenic",
+    }  # fmt: skip
+    for parameter in product.parameters:
+        shared = CATALOGUE[parameter.id.split(".")[1]]
+        assert parameter.unit == shared.unit
+        assert shared.low <= parameter.low
+        assert parameter.high <= shared.high
+
+
+@pytest.mark.parametrize("drug", DRUGS, ids=lambda therapy: therapy.key)
+def test_a_drug_changes_processes_that_exist_by_numbers_that_exist(drug: Therapy) -> None:
+    assert drug.effects
+    assert drug.pk is not None
+    for effect in drug.effects:
+        assert effect.on in PROCESSES
+        assert CATALOGUE[effect.half].unit == drug.pk.unit
+        for name in effect.strength:
+            assert CATALOGUE[name].unit == ""
+    right = {"clearance": "L/day", "volume": "L", "k_absorption": "1/day", "half_life": "day"}
+    for role, name in drug.pk.names:
+        assert CATALOGUE[name].unit == right[role]
+    dose = dimension(read_unit(drug.dose_unit))
+    assert dimension(read_unit(drug.pk.unit) * (read_unit("L") if "/" in drug.pk.unit else read_unit(""))) == dose
+
+
+def test_an_inhibition_never_turns_a_process_around() -> None:
+    for drug in DRUGS:
+        for effect in drug.effects:
+            if effect.form == "inhibition":
+                assert math.prod(CATALOGUE[name].high for name in effect.strength) <= 1.0
+
+
+def test_a_therapy_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
+    head = 'kind = "{kind}"\ntitle = "x"\nmeaning = "x"\ndose_unit = "mg"\ndefault_dose = 1.0\n'
+    path = tmp_path / "mine.toml"
+    path.write_text(head.format(kind="drug"), encoding="utf-8")
+    with pytest.raises(FileError, match=r"mine\.toml: a drug needs a \[pk\] table"):
+        read_therapy(str(path))
+    pk = '[pk]\nmodel = "amount"\nunit = "mg"\nparameters = {}\n'
+    path.write_text(head.format(kind="drug") + pk, encoding="utf-8")
+    with pytest.raises(FileError, match="model 'amount' needs the name of its half_life"):
+        read_therapy(str(path))
+    effect = '[[effect]]\non = "growth"\nform = "inhibition"\nstrength = ["x"]\nhalf = "y"\n'
+    path.write_text(head.format(kind="car_t") + effect, encoding="utf-8")
+    with pytest.raises(FileError, match=r"a CAR-T product has cells and parameters, no \[pk\] and no \[\[effect\]\]"):
+        read_therapy(str(path))
+    with pytest.raises(UnknownNameError, match=r"There is no therapy 'lenalidomid'\. Did you mean 'lenalidomide'"):
+        read_therapy("lenalidomid")
+
+
+# Two ways to the same number
+
+
+def test_membrane_bcma_turns_over_in_thirty_hours_and_rises_fourfold_without_shedding() -> None:
+    shed, inner = value("k_shedding_bcma"), value("k_internalisation_bcma")
+    assert math.log(2) / (shed + inner) == pytest.approx(1.25, rel=0.005)
+    assert (shed + inner) / inner == pytest.approx(4.0, rel=0.01)
+
+
+def test_the_effect_of_crenigacestat_is_down_to_half_after_42_hours() -> None:
+    half_life = convert(value("half_life_crenigacestat"), "day", "hour")
+    left = read_therapy("crenigacestat").default_dose * 2 ** (-42 / half_life)
+    assert left / (left + value("half_effect_crenigacestat")) == pytest.approx(0.5, abs=0.005)
+
+
+def test_lenalidomide_every_day_gives_the_hazard_ratio_of_the_registry_in_sensitive_myeloma() -> None:
+    clearance, volume, absorption = (
+        value(f"{name}_lenalidomide") for name in ("clearance", "volume", "k_absorption")
+    )  # fmt: skip
+    day = np.linspace(0.0, 1.0, 20001)
+    loss, dose = clearance / volume, read_therapy("lenalidomide").default_dose
+    # steady state: every exponential of the unit response summed over all earlier days
+    parts = [np.exp(-k * day) / (1 - np.exp(-k)) for k in (loss, absorption)]
+    concentration = dose * absorption / (volume * (absorption - loss)) * (parts[0] - parts[1])
+    reached = np.mean(concentration / (value("half_effect_lenalidomide") + concentration))
+    assert reached == pytest.approx(0.49, abs=0.01)
+    assert 1 - value("max_growth_inhibition_lenalidomide") * reached == pytest.approx(0.62, abs=0.02)
+
+
+def test_seven_of_97_patients_die_without_progression_in_the_first_year() -> None:
+    assert 97 * (1 - math.exp(-365.25 * value("hazard_death_first_year"))) == pytest.approx(7.0, rel=0.01)
+    assert 1 - math.exp(-365.25 * value("hazard_death_later")) == pytest.approx(0.02, rel=0.01)
+
+
+def test_the_spread_of_bcma_density_gives_its_interquartile_range() -> None:
+    quartile = math.exp(0.6745 * value("density_bcma.spread"))
+    assert quartile**2 == pytest.approx(850 / 380, rel=0.02)
+
+
+def test_half_lives_are_those_that_the_sources_give() -> None:
+    days = {"k_clearance_m_protein": 12.0, "k_clearance_sbcma": 1.5, "k_death_effector": 4.3}
+    for name, half_life in days.items():
+        assert math.log(2) / value(name) == pytest.approx(half_life, rel=0.02)
+
+
+def test_one_car_t_cell_kills_between_2_and_16_cells_a_day_at_its_best() -> None:
+    in_body = value("blood_volume") * 1e6 / 0.05  # CAR-T cells for each one in a microlitre, 5 % of them in blood
+    assert 2 <= value("k_kill_max") * value("engagement_volume") / in_body <= 16
+
+
+def test_function_is_lost_below_50_molecules_and_nearly_full_at_the_median() -> None:
+    n, half = value("hill_density"), value("half_density_kill")
+    effect = {density: 1 / (1 + (half / density) ** n) for density in (50.0, value("density_bcma"))}
+    assert effect[50.0] < 0.05
+    assert effect[value("density_bcma")] > 0.9
+
+
+def test_every_dividing_tumour_cell_can_die() -> None:
+    assert value("k_turnover_tumour") > 0.0
+    assert value("k_growth_tumour") + value("k_turnover_tumour") == pytest.approx(0.03, rel=0.2)
+
+
+def test_products_agree_with_the_doses_that_were_given() -> None:
+    per_kilogram = {"cilta_cel": 0.75e6, "equ_cel": 1.0e6}
+    for key, dose in per_kilogram.items():
+        assert read_therapy(key).default_dose == pytest.approx(dose * value("body_weight"), rel=0.01)
+    assert 300e6 <= read_therapy("ide_cel").default_dose <= 460e6

@@ -1,0 +1,197 @@
+"""The compiled engine against scipy, which solves the same equations in other ways; and the order of its own method."""
+
+import math
+from functools import cache
+
+import numpy as np
+import pytest
+
+from perdure.model.catalogue import read_catalogue
+from perdure.model.engine import stepper
+from perdure.model.engine.drug_levels import drug_inputs
+from perdure.model.engine.referee import Levels, referee
+from perdure.model.myeloma import myeloma
+from perdure.model.regimen import Infusion, Regimen, give, infuse
+from perdure.model.simulate import Solver, simulate
+from perdure.model.solution import Solution
+
+TIMES = np.array([0, 1, 3, 7, 10, 14, 21, 28, 40, 60, 74, 90, 120, 180, 270, 365.0])
+CASES = ("fast growth", "slow growth", "deep response", "split dose", "lenalidomide", "infused drug", "crenigacestat")
+
+
+@cache
+def case(name: str) -> tuple[dict[str, np.ndarray], Regimen]:
+    """One patient and what is given."""
+    changes: dict[str, float] = {
+        "fast growth": {"k_growth_tumour": 0.06, "k_kill_max": 1.2},
+        "slow growth": {"k_growth_tumour": 0.004, "k_kill_max": 1.0},
+        "deep response": {"k_kill_max": 2.0, "density_bcma": 1500.0, "k_death_memory": 0.003},
+    }.get(name, {})
+    typical = read_catalogue().typical("ide_cel", "late_line")
+    typical |= {"light_chain_only": 0.0, "immunogenic": 1.0, "effect_lenalidomide": 0.5, **changes}
+    added = {
+        "lenalidomide": give("lenalidomide", 10, start=14, stop=74),
+        "infused drug": Regimen((Infusion("lenalidomide", 200, 7.3, 20.0), Infusion("lenalidomide", 90, 3.0, 25.0))),
+        "crenigacestat": give("crenigacestat", 25, start=-2, stop=40, days_of_week=(0, 2, 4)),
+    }.get(name, Regimen())
+    cells = infuse("ide_cel", split=(0.2, 0.3, 0.5), every=2) if name == "split dose" else infuse("ide_cel")
+    return {key: np.array([value]) for key, value in typical.items()}, cells + added
+
+
+@cache
+def engine(name: str, rtol: float = 1e-8) -> Solution:
+    patients, regimen = case(name)
+    return simulate(patients, regimen, times=TIMES, solver=Solver(rtol=rtol, workers=1))
+
+
+@cache
+def judged(name: str, method: str) -> dict[str, np.ndarray]:
+    patients, regimen = case(name)
+    return referee(patients, regimen, TIMES, method=method, rtol=1e-9)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("method", ["Radau", "LSODA"])
+@pytest.mark.parametrize("name", CASES)
+def test_the_engine_and_scipy_see_the_same_tumour(name: str, method: str) -> None:
+    tumour = engine(name)["tumour"][0]
+    assert tumour[0] / tumour.min() > 10, "the case should respond, or little is tested"
+    difference = np.log(tumour) - np.log(judged(name, method)["tumour"])
+    assert np.abs(difference).max() < 5e-5
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_engine_and_scipy_see_the_same_of_everything_else(name: str) -> None:
+    solution, right = engine(name), judged(name, "Radau")
+    # An absolute tolerance is what nobody cares about: some hundred of them may gather in a year.
+    slack = {state.name: 300 * state.tolerance for state in myeloma().states}
+    slack["car_t"] = slack["engaged"] = slack["effector"]
+    present = right["car_t"] > 0.1
+    for observable in solution.names:
+        seen, expected = solution[observable][0], right[observable]
+        if observable == "exhausted_fraction":  # a share of next to nothing means nothing
+            seen, expected = seen[present], expected[present]
+        np.testing.assert_allclose(seen, expected, rtol=1e-4, atol=slack.get(observable, 0.0), err_msg=observable)
+
+
+def test_the_default_tolerance_is_good_enough_for_endpoints() -> None:
+    for name in CASES:
+        difference = np.log(engine(name, 1e-6)["tumour"][0]) - np.log(judged(name, "LSODA")["tumour"])
+        assert np.abs(difference).max() < 1e-3, name
+
+
+def test_both_referees_agree_with_each_other() -> None:
+    for name in CASES:
+        one, other = judged(name, "Radau")["tumour"], judged(name, "LSODA")["tumour"]
+        np.testing.assert_allclose(one, other, rtol=1e-6, err_msg=name)
+
+
+def test_drug_levels_of_the_referee_superpose_and_follow_bateman() -> None:
+    patients, _ = case("lenalidomide")
+    levels = Levels(myeloma(), patients, 0)
+    place = levels.drugs.index("lenalidomide")
+    two = give("lenalidomide", 10, start=0, stop=2)
+    one = levels.after(two.doses[:1], 0.0)
+    both = levels.after(two.doses, 1.0)
+    assert both(1.7)[place] == pytest.approx(one(1.7)[place] + one(0.7)[place], rel=1e-12)
+    clearance, volume = patients["clearance_lenalidomide"][0], patients["volume_lenalidomide"][0]
+    ka, k, t = patients["k_absorption_lenalidomide"][0], clearance / volume, 0.2
+    bateman = 10 / volume * ka / (ka - k) * (math.exp(-k * t) - math.exp(-ka * t))
+    assert one(t)[place] == pytest.approx(bateman, rel=1e-12)
+
+
+def test_a_long_infusion_reaches_rate_over_clearance() -> None:
+    patients, _ = case("lenalidomide")
+    levels = Levels(myeloma(), patients, 0)
+    place = levels.drugs.index("lenalidomide")
+    drip = Regimen((Infusion("lenalidomide", 700.0, 70.0, 0.0),))
+    assert levels.after(drip.doses, 0.0)(69.9)[place] == pytest.approx(10.0 / patients["clearance_lenalidomide"][0])
+
+
+# The order of the method, on y' = (1 + x) sqrt(y) with a drug x = exp(-rate t): sqrt(y) is known by integrating x.
+
+RATE = 1.7
+
+
+def exact(t: float) -> float:
+    return (1.0 + 0.5 * (t + (1.0 - math.exp(-RATE * t)) / RATE)) ** 2
+
+
+def growth_of_a_root(p, c, f, y, dy) -> None:  # noqa: ANN001
+    dy[0] = f[0] * math.sqrt(y[0])
+
+
+class Steps:
+    """Steps of fixed size with the functions of the engine, run as plain Python."""
+
+    def __init__(self, h: float) -> None:
+        self.h, self.t, self.y = h, 0.0, np.array([1.0])
+        self.end, self.k, self.f, self.x = np.zeros(1), np.zeros((7, 1)), np.zeros(1), np.zeros(1)
+        self.numbers = (np.array([1.0, 1.0]), np.array([2.0]))
+        self.drug = (np.array([[1.0, 0.0]]), np.array([[RATE, 0.0]]), np.array([[1.0, 0.0]]), np.zeros(1))
+        drug_inputs(0.0, *self.drug, self.x)
+        stepper.forcing(*self.numbers, self.x, self.f)
+        stepper.rhs(*self.numbers, self.f, self.y, self.k[0])
+
+    def take(self) -> None:
+        """The stages of one step, which leave its end in `end`."""
+        work = (self.y, self.k, self.x, self.f, np.zeros(1), self.end)
+        stepper.stages(*self.numbers, self.f, True, self.t, self.h, *self.drug, *work)
+
+    def accept(self) -> None:
+        self.t += self.h
+        self.y[:], self.k[0] = self.end, self.k[6]
+
+
+def slope_of(sizes: np.ndarray, errors: list[float]) -> float:
+    """Order seen in errors: the slope of their logarithm."""
+    return float(np.polyfit(np.log(sizes), np.log(errors), 1)[0])
+
+
+SIZES = 1 / np.array([12, 16, 24, 32, 48])
+
+
+def test_the_pair_is_of_order_5(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stepper, "rhs", growth_of_a_root)
+    errors = []
+    for h in SIZES:
+        steps = Steps(h)
+        for _ in range(round(1 / h)):
+            steps.take()
+            steps.accept()
+        errors.append(abs(steps.y[0] - exact(1.0)))
+    assert 4.7 < slope_of(SIZES, errors) < 5.4
+
+
+def test_the_error_estimate_is_of_order_4_and_not_below_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stepper, "rhs", growth_of_a_root)
+    estimates = []
+    for h in SIZES:
+        steps = Steps(h)
+        steps.take()
+        estimates.append(stepper.error_of(h, steps.y, steps.end, steps.k, np.array([1.0]), 0.0))
+        assert estimates[-1] > abs(steps.end[0] - exact(h))
+    assert 4.7 < slope_of(SIZES, estimates) < 5.4
+
+
+def test_the_continuous_extension_is_of_order_4(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stepper, "rhs", growth_of_a_root)
+    errors, at = [], np.zeros(1)
+    for h in SIZES:
+        steps = Steps(h)
+        steps.take()
+        inside = []
+        for theta in np.linspace(0.05, 0.95, 19):
+            stepper.interpolate(theta, h, steps.y, steps.end, steps.k, at)
+            inside.append(abs(at[0] - exact(theta * h)))
+        errors.append(max(inside))
+    assert 4.7 < slope_of(SIZES, errors) < 5.4  # local error of an extension of order 4
+
+
+def test_the_continuous_extension_meets_both_ends_of_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stepper, "rhs", growth_of_a_root)
+    steps, at = Steps(0.25), np.zeros(1)
+    steps.take()
+    stepper.interpolate(0.0, 0.25, steps.y, steps.end, steps.k, at)
+    assert at[0] == pytest.approx(1.0, rel=1e-15)
+    stepper.interpolate(1.0, 0.25, steps.y, steps.end, steps.k, at)
+    assert at[0] == pytest.approx(steps.end[0], rel=1e-15)
