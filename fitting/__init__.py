@@ -1,0 +1,1 @@
+"""Second floor: from evidence to numbers. Reported results, likelihood, search, posterior, calibration."""

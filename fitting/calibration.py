@@ -1,0 +1,170 @@
+"""A calibration as a file: values, draws, misfits, seeds and versions; what every projection starts from."""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from ..model.catalogue import read_catalogue
+from ..parameters.errors import FileError, InputError, RangeError, unknown
+from ..parameters.files import shipped_file
+from ..parameters.parameter_set import ParameterSet
+from .posterior import Posterior
+from .problem import Evaluation, Problem
+from .search_space import PRIOR_ONLY, SearchSpace
+
+_FOLDER = Path(__file__).parent / "calibrations"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Fitted values and posterior draws of the free parameters, by id, on the natural scale.
+
+    Attributes
+    ----------
+    estimate
+        The values with the highest posterior probability.
+    draws
+        Posterior draws, one mapping each; equally likely.
+    misfits
+        Per fitted item: the model value at the estimate and the standardised misfit.
+    shrinkage
+        Per free parameter: 1 if the evidence decides, 0 if only the prior speaks.
+    about
+        Seeds, sizes, versions and diagnostics of the fit.
+    """
+
+    name: str
+    estimate: Mapping[str, float]
+    draws: Sequence[Mapping[str, float]]
+    misfits: Mapping[str, Mapping[str, float]]
+    shrinkage: Mapping[str, float]
+    about: Mapping[str, object]
+
+    def parameters(self, catalogue: ParameterSet | None = None) -> ParameterSet:
+        """The catalogue with the calibrated values, graded as such."""
+        return (catalogue or read_catalogue()).with_values(self.estimate, grade="calibrated")
+
+    def draw(self, index: int, catalogue: ParameterSet | None = None) -> ParameterSet:
+        """The catalogue at one posterior draw, with the numbers of drugs (`PRIOR_ONLY`) drawn from their priors.
+
+        So a drug effect on which there is no evidence keeps the whole width of its prior in every projection.
+        """
+        if not 0 <= index < len(self.draws):
+            raise RangeError(f"draw = {index}; the calibration '{self.name}' has draws 0 to {len(self.draws) - 1}.")
+        base = catalogue or read_catalogue()
+        rng = np.random.default_rng((20260101, index))
+        values = dict(self.draws[index])
+        for name in PRIOR_ONLY:
+            parameter = base[name]
+            coordinate = float(np.clip(rng.standard_normal(), -3.0, 3.0))
+            if parameter.prior is not None and name not in self.estimate:
+                values[name] = min(max(parameter.prior.value(coordinate), parameter.low), parameter.high)
+        return base.with_values(values)
+
+
+def make_calibration(
+    name: str, problem: Problem, point: np.ndarray, found: Evaluation, posterior: Posterior, about: Mapping[str, object]
+) -> Calibration:
+    """Put the results of a fit together."""
+    space = problem.space
+    misfits = {m.item.id: {"model": _short(m.model), "misfit": _short(m.misfit)} for m in found.matches}
+    return Calibration(
+        name=name,
+        estimate=_rounded(space, point),
+        draws=[_rounded(space, draw) for draw in posterior.points],
+        misfits=misfits,
+        shrinkage={key: _short(value) for key, value in zip(space.ids, posterior.shrinkage, strict=True)},
+        about={
+            **about,
+            "patients_per_arm": problem.n,
+            "seed": problem.seed,
+            "log_posterior": _short(found.log_posterior),
+            "log_likelihood": _short(found.log_likelihood),
+            "posterior_evaluations": posterior.evaluations,
+            "posterior_acceptance": _short(posterior.acceptance),
+            "posterior_fall_per_parameter": _short(posterior.fall),
+            "approximation_fall_per_parameter": _short(posterior.fall_before),
+            "versions": {package: metadata.version(package) for package in ("numpy", "scipy", "numba", "cma")},
+            "python": platform.python_version(),
+        },
+    )
+
+
+def _rounded(space: SearchSpace, point: np.ndarray) -> dict[str, float]:
+    return {name: _short(value) for name, value in space.values(point).items()}
+
+
+def _short(value: float) -> float:
+    """Five significant digits: more would be noise in a text file."""
+    return float(f"{value:.5g}")
+
+
+def write_calibration(calibration: Calibration, path: Path) -> None:
+    """Write a calibration as JSON, whole or not at all."""
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps({"format": FORMAT, **asdict(calibration)}, indent=1) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def read_calibration(name: str = "reference") -> Calibration:
+    """Read a shipped calibration by name, or a user's own file when the name ends with .json.
+
+    Raises
+    ------
+    UnknownNameError, FileError, RangeError
+        If there is no such calibration, or the file is not one, or it does not fit the catalogue.
+    """
+    path = shipped_file(_FOLDER, name, "calibration", ".json")
+    return _read(path) if str(name).endswith(".json") else _read_once(path)
+
+
+@cache
+def _read_once(path: Path) -> Calibration:
+    """Shipped files do not change while the program runs; a user's own file may."""
+    return _read(path)
+
+
+def _read(path: Path) -> Calibration:
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileError(f"{path}: there is no such file.") from None
+    except (OSError, ValueError) as problem:
+        raise FileError(f"{path}: is not a calibration ({problem}).") from problem
+    if not isinstance(table, dict) or table.pop("format", None) != FORMAT:
+        raise FileError(f"{path}: is not a calibration of format {FORMAT}; write one with 'perdure fit'.")
+    fields = Calibration.__dataclass_fields__
+    for key in (*fields, *table):
+        if key not in table:
+            raise FileError(f"{path}: '{key}' is missing.")
+        if key not in fields:
+            raise unknown("key", key, fields, str(path))
+    calibration = Calibration(**table)
+    _check_values(calibration, path)
+    return calibration
+
+
+def _check_values(calibration: Calibration, path: Path) -> None:
+    """An id or value that does not fit the catalogue is an error now, not in the middle of a projection."""
+    catalogue = read_catalogue()
+    if not isinstance(calibration.draws, list):
+        raise FileError(f"{path}: draws = {calibration.draws!r:.60}, and should be a list of tables.")
+    rows = {"estimate": calibration.estimate} | {f"draws[{k}]": row for k, row in enumerate(calibration.draws)}
+    for place, row in rows.items():
+        if not isinstance(row, Mapping):
+            raise FileError(f"{path}, {place}: is {row!r:.60}, and should be a table of values by parameter.")
+        missing = sorted(calibration.estimate.keys() - row.keys())
+        if missing:
+            raise FileError(f"{path}, {place}: '{missing[0]}' is missing; it stands in the estimate.")
+        for name, value in row.items():
+            try:
+                catalogue[name].with_value(value)
+            except InputError as problem:
+                raise type(problem)(f"{path}, {place}: {problem}") from None
