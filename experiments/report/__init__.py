@@ -1,0 +1,1 @@
+"""One folder per run with its manifest, and reports that need nothing but themselves."""

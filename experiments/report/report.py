@@ -1,0 +1,194 @@
+"""A report in one HTML file that needs nothing but itself: no script, no font, no network."""
+
+import base64
+import json
+import math
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from perdure.experiments.pictures.picture import Picture, picture_csv, picture_png, picture_svg
+from perdure.experiments.report.run_folder import jsonable
+from perdure.parameters.errors import InputError
+
+NOT_ADVICE = "A research and design tool. Not medical advice."
+# The three kinds of uncertainty: name, what it is, how it is drawn.
+UNCERTAINTIES: tuple[tuple[str, str, str], ...] = (
+    (
+        "Between patients",
+        "Patients differ, and the virtual ones do too.",
+        "The steps of a survival curve, the bars of a waterfall, and the 5 to 95 % band of a course over time.",
+    ),
+    (
+        "About parameters",
+        "The reported results leave open how large the numbers of the model are; the posterior says how far.",
+        "The filled band around a survival curve, and the interval of a median, of a model's answer or of an effect.",
+    ),
+    (
+        "From the sample size",
+        "A trial has so many patients and no more; another one like it would come out differently.",
+        "Thin dashed lines around a survival curve, for a trial of the size that the key states, "
+        "and the interval of a reported number.",
+    ),
+)
+_LARGEST_SVG = 1_500_000  # bytes; a larger drawing is embedded as PNG
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table; columns in which every entry is a number are aligned to the right."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows, start=1):
+            if len(row) != len(self.columns):
+                raise InputError(
+                    f"table '{self.title}', row {number}: {len(row)} entries for {len(self.columns)} columns."
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A heading with its paragraphs (plain text, separated by empty lines), pictures and tables."""
+
+    title: str
+    text: str = ""
+    pictures: Sequence[Picture] = ()
+    tables: Sequence[Table] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Everything a report says.
+
+    Parameters
+    ----------
+    intro
+        Plain text, paragraphs separated by empty lines.
+    notices
+        What a reader must know before the numbers: extrapolations, failed patients, assumptions.
+    manifest
+        How the numbers came about; `RunFolder.manifest()` gives it.
+    """
+
+    title: str
+    subtitle: str = ""
+    intro: str = ""
+    sections: Sequence[Section] = ()
+    notices: Sequence[str] = ()
+    manifest: Mapping[str, object] = field(default_factory=dict)
+
+
+def write_report(path: str | Path, report: Report) -> Path:
+    """Write the report to one HTML file; a file that is there is replaced in one step."""
+    target = Path(path)
+    text = report_html(report)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    hidden = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
+    try:
+        hidden.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(hidden, target)
+    finally:
+        hidden.unlink(missing_ok=True)
+    return target
+
+
+def report_html(report: Report) -> str:
+    """The report as HTML text."""
+    names = [picture.name for section in report.sections for picture in section.pictures]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"report '{report.title}': {names.count(name)} pictures are called '{name}'; names must differ."
+            )
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        paragraphs=_paragraphs,
+        cell=cell_text,
+        right_columns=_right_columns,
+        picture_uri=_picture_uri,
+        csv_uri=_csv_uri,
+        plain=_plain,
+    )
+    template = environment.get_template("report.html.j2")
+    return template.render(report=report, not_advice=NOT_ADVICE, uncertainties=UNCERTAINTIES)
+
+
+def cell_text(value: object) -> str:
+    """An entry of a table for people: four significant digits, a true minus sign, a dash for what is missing."""
+    if _is_missing(value):
+        return "\u2013"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if _is_number(value):
+        number = float(value)  # pyright: ignore[reportArgumentType]
+        if math.isinf(number):
+            return "NR"
+        if number == round(number) and abs(number) < 1e7:
+            return f"{number:.0f}".replace("-", "\u2212")
+        return f"{number:.4g}".replace("-", "\u2212")
+    return str(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value == "" or (isinstance(value, float | np.floating) and math.isnan(value))
+
+
+def _right_columns(table: Table) -> list[bool]:
+    """Which columns hold nothing but numbers and gaps."""
+    columns = [[row[index] for row in table.rows] for index in range(len(table.columns))]
+    return [
+        any(_is_number(value) for value in column) and all(_is_number(value) or _is_missing(value) for value in column)
+        for column in columns
+    ]
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph.strip()]
+
+
+def _plain(value: object) -> str:
+    """An entry of the manifest as text, one line for each thing in it."""
+    known = jsonable(value)
+    if isinstance(known, dict):
+        return "\n".join(f"{key}: {_in_line(item)}" for key, item in known.items()) or "none"
+    if isinstance(known, list):
+        return "\n".join(_in_line(item) for item in known) or "none"
+    return _in_line(known)
+
+
+def _in_line(known: object) -> str:
+    if isinstance(known, dict):
+        return ", ".join(f"{key}: {_in_line(item)}" for key, item in known.items())
+    return known if isinstance(known, str) else json.dumps(known, ensure_ascii=False)
+
+
+def _picture_uri(picture: Picture) -> str:
+    # As an image and not inline: identifiers of one drawing then cannot meet those of another.
+    drawing = picture_svg(picture)
+    if len(drawing) <= _LARGEST_SVG:
+        return f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(picture_png(picture)).decode()}"
+
+
+def _csv_uri(picture: Picture) -> str:
+    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(picture_csv(picture).encode()).decode()}"
