@@ -1,0 +1,1 @@
+"""Roof: one question, one file; `run` returns numbers, `main` prints and draws."""

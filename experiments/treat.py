@@ -1,0 +1,72 @@
+"""One virtual trial arm in one call: a product, a population, a regimen; outcomes out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from perdure.fitting.calibration import read_calibration
+from perdure.model.endpoints import Outcomes, Visits, outcomes
+from perdure.model.regimen import Regimen, infuse
+from perdure.model.simulate import Solver, simulate
+from perdure.model.solution import Solution
+from perdure.model.survival import SurvivalCurve
+from perdure.parameters.errors import RegimenError
+from perdure.parameters.parameter_set import ParameterSet
+from perdure.parameters.patients import draw, make_patients
+
+SEED = 20261
+"""Seed of projections; another one than that of the fit, so that the fit is not judged on its own patients."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A virtual trial arm: who was treated and how, what happened, and what would be reported."""
+
+    regimen: Regimen
+    patients: Mapping[str, np.ndarray]
+    solution: Solution
+    outcomes: Outcomes
+
+    def pfs(self, dated: str = "visit") -> SurvivalCurve:
+        """Progression-free survival from infusion, in months; the band is the sampling error of this many patients."""
+        return self.outcomes.progression_free(dated)
+
+
+def treat(
+    product: str,
+    population: str = "late_line",
+    regimen: Regimen | None = None,
+    *,
+    patients: int = 500,
+    seed: int = SEED,
+    months: float = 60.0,
+    every: float = 28.0,
+    parameters: ParameterSet | None = None,
+    solver: Solver | None = None,
+) -> Trial:
+    """Treat virtual patients with a product (at its usual dose, or by `regimen`) under the shipped calibration.
+
+    Parameters
+    ----------
+    patients, seed
+        Number of virtual patients and root of their random streams; the same seed gives the same people in every arm.
+    months, every
+        Follow-up in months, days between response assessments.
+    parameters
+        Other numbers than the calibrated ones, for example `read_calibration().draw(3)`.
+
+    Raises
+    ------
+    RegimenError
+        If the regimen has no infusion of the product on day 0, which is the origin of every endpoint.
+    """
+    numbers = parameters or read_calibration().parameters()
+    people = draw(numbers, patients, seed)
+    values = make_patients(numbers, people, product=product, population=population)
+    visits = Visits(every, months)
+    given = regimen or infuse(product)
+    if not any(dose.therapy == product and dose.day == 0.0 for dose in given.doses):
+        raise RegimenError(f"{product}: no infusion on day 0 in '{given.text}'; day 0 is the first infusion.")
+    solution = simulate(values, given, times=visits.grid, solver=solver)
+    return Trial(solution.regimen, values, solution, outcomes(solution, values, people, visits))
