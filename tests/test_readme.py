@@ -1,0 +1,130 @@
+"""The pages tell the truth: their Python runs as written, their examples are read, their commands and links exist."""
+
+import ast
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from perdure.app.main import app
+from perdure.fitting.reported import read_study
+from perdure.model.therapy import read_therapy
+from perdure.parameters.parameter_set import read_set
+from perdure.parameters.population import read_population
+
+ROOT = Path(__file__).resolve().parent.parent
+README, RECIPES = ROOT / "README.md", ROOT / "CONTRIBUTING.md"
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [README, RECIPES, ROOT / "CHANGELOG.md", *DOCS]
+COMMANDS = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+RUN = "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/perdure run"
+TEST = 'python3 -m venv .venv && .venv/bin/pip install -e ".[test]" && .venv/bin/pytest'
+READERS: dict[str, Callable[[str], object]] = {
+    "parameters/sets": read_set,
+    "parameters/populations": lambda file: read_population(Path(file)),
+    "model/therapies": read_therapy,
+    "fitting/evidence": read_study,
+}
+
+
+def named(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text_of(page), re.MULTILINE | re.DOTALL)
+
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=named)
+
+
+@pytest.mark.parametrize("command", [RUN, TEST])
+def test_each_command_of_the_readme_is_a_line_that_stands_alone(command: str) -> None:
+    assert text_of(README).splitlines().count(command) == 1
+
+
+def test_the_readme_says_what_perdure_is_not() -> None:
+    assert "A research and design tool. Not medical advice." in text_of(README)
+
+
+def test_the_python_of_the_readme_is_five_lines_and_prints_what_it_promises(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks(README, "python")
+    assert len(code.splitlines()) == 5
+    exec(compile(code, "README.md", "exec"), {})
+    number = r"(?:\d+\.\d|inf)"  # a median or its bound may not be reached
+    answer = rf"median PFS {number} months \({number} to {number}\), at risk \[500\.[ 0-9.]+\]\n"
+    assert re.fullmatch(answer, capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("page", [page for page in DOCS if blocks(page, "python")], ids=named)
+def test_the_python_of_a_page_runs_as_written(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(blocks(page, "python"))  # a page is read from top to bottom
+    exec(compile(code, named(page), "exec"), {})
+    assert capsys.readouterr().out
+
+
+def test_every_example_file_of_the_recipes_is_read_as_written(tmp_path: Path) -> None:
+    seen = set()
+    for example in blocks(RECIPES, "toml"):
+        path = Path(example.splitlines()[0].removeprefix("# "))
+        assert not (ROOT / path).exists(), "an example would overwrite what is there"
+        file = tmp_path / path.name
+        file.write_text(example, encoding="utf-8")
+        READERS[path.parent.as_posix()](str(file))
+        seen.add(path.parent.as_posix())
+    assert seen == set(READERS)
+
+
+def test_the_example_experiment_of_the_recipes_asks_a_question_and_runs_small() -> None:
+    (code,) = (code for code in blocks(RECIPES, "python") if code.startswith("# experiments/"))
+    question = ast.get_docstring(ast.parse(code)) or ""
+    assert question.endswith("?")
+    space: dict[str, object] = {"__name__": "example"}
+    exec(compile(code, "CONTRIBUTING.md", "exec"), space)
+    run = space["run"]
+    assert callable(run)
+    assert set(run((10, 20))) == {10, 20}
+
+
+@every_page
+def test_python_that_is_shown_is_python(page: Path) -> None:
+    for code in blocks(page, "python"):
+        compile(code, named(page), "exec")
+
+
+@every_page
+def test_every_link_to_a_file_leads_there(page: Path) -> None:
+    for target in re.findall(r"(?<!!)\[[^\]]*\]\(([^)#]+)(?:#[^)]*)?\)", text_of(page)):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@every_page
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
+    assert set(re.findall(r"(?:`|bin/)perdure ([a-z]+)", text_of(page))) <= COMMANDS
+
+
+@every_page
+def test_every_file_of_the_repository_that_a_page_names_exists(page: Path) -> None:
+    folders = "parameters|model|fitting|experiments|app|tests|docs|benchmarks"
+    for path in re.findall(rf"`((?:{folders})/[A-Za-z0-9_./]*)`", text_of(page)):
+        assert (ROOT / path).exists(), path
+
+
+def test_every_page_of_the_documentation_is_on_its_first_page() -> None:
+    index = text_of(ROOT / "docs" / "index.md")
+    for page in DOCS:
+        assert page.name == "index.md" or f"]({page.name})" in index
+
+
+def test_the_options_that_the_documentation_lists_are_those_of_the_commands() -> None:
+    listed = set(re.findall(r"^\| `(--[a-z-]+)` \|", text_of(ROOT / "docs" / "command_line.md"), re.MULTILINE))
+    assert listed == {"--patients", "--draws", "--patients-per-draw", "--seed", "--calibration", "--out"}
