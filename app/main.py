@@ -51,7 +51,7 @@ def run(
     name: Annotated[str, typer.Argument(help="An experiment of 'perdure experiments'.")] = "overview",
     patients: Patients = 1000,
     draws: Draws = 40,
-    patients_per_draw: Annotated[int, typer.Option(help="Virtual patients per arm and draw.")] = 150,
+    patients_per_draw: Annotated[int, typer.Option(help="Virtual patients per arm and draw.")] = 120,
     seed: Seed = 20261,
     calibration: CalibrationName = "reference",
     out: Annotated[Path, typer.Option(help="Folder that gets one folder per run.")] = Path("runs"),

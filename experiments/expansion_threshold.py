@@ -32,7 +32,7 @@ from perdure.parameters.parameter_set import ParameterSet
 from perdure.parameters.patients import draw, make_patients
 from perdure.parameters.units import DAYS_PER_MONTH
 
-TIME = "about half a minute"
+TIME = "about fifteen seconds"
 THRESHOLD = 180.0
 """Cells per mm3, which is per microlitre (Caillot 2024, `fitting/evidence/caillot_2024.toml`)."""
 GROUP_SIZE = 50
@@ -132,7 +132,7 @@ def run(
         if found := part(calibration.parameters(), name, patients):
             best[name] = found
     if not best:
-        raise RangeError(f"threshold = {threshold:g} cells/uL: everybody peaks on one side of it; choose one in between.")
+        raise RangeError(f"threshold = {threshold:g} cells/uL: everybody peaks on one side; choose one in between.")
     few = {name: part(calibration.parameters(), name, patients_per_draw) for name in best}
     for k in range(draws):
         parameters = calibration.draw(k)

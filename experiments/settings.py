@@ -22,7 +22,7 @@ class Settings:
 
     patients: int = 1000
     draws: int = 40
-    patients_per_draw: int = 150
+    patients_per_draw: int = 120
     seed: int = SEED
     calibration: str = "reference"
     folder: Path = Path("runs")

@@ -138,7 +138,7 @@ def main(settings: Settings) -> Path:
 def _rows(courses: Sequence[Course]) -> list[tuple[str, ...]]:
     rows = [("best response", *(course.response for course in courses))]
     for key in courses[0].dates:
-        form = ".2g" if key.endswith((", cells", ", %")) else ".0f"
+        form = ".2g" if key.endswith(", cells") else ".0f"
         rows.append((key, *(course.dates[key].text(form).replace("nan", "none") for course in courses)))
     return rows
 
@@ -177,7 +177,8 @@ def _write(folder: RunFolder, calibration: Calibration, courses: Sequence[Course
 _INTRO = """A typical patient is not the average patient: a median over a population is not what happens at median
 values. The courses show the mechanism; what a trial would see is in the report of 'perdure run'."""
 _NOTE = """Value at the estimate (central 95 % of posterior draws, each the typical patient of that draw). NR: not
-reached within follow-up; none: there is nothing to take it from. The smallest tumour is an expected number of cells."""
+reached within follow-up; none: there is nothing to take it from. The smallest tumour is an expected number of cells,
+and progression is that of a tumour that was not eradicated."""
 _TUMOUR_TEXT = """The tumour shrinks as long as killing is faster than growth, and is smallest where the two meet.
 M-protein follows with its half-life of weeks. Cells with much antigen die first, so that the mean density falls, and
 rises again when the attack is over. Every course ends at the visit that shows progression."""
@@ -203,9 +204,10 @@ def _tumour_picture(courses: Sequence[Course]) -> Picture:
         lines(lambda solution, name=name: solution[name]) for name in ("tumour", "m_protein", "density_mean")
     )
     growth = [(course.values["k_growth_tumour"][0], f"growth, {course.name}") for course in courses]
+    fewest = max(0.5 * min(course.solution["tumour"][0].min() for course in courses), 1.0)
     residual = MRD_LIMITS["1e-5"] * courses[0].values["marrow_cells"][0]
     panels = [
-        Panel("Tumour", "Cells in the body", tumour, log=True, lines=[(residual, "1e-5 of the marrow")]),
+        Panel("Tumour", "Cells in the body", tumour, log=True, lines=[(residual, "1e-5 of the marrow")], low=fewest),
         Panel("M-protein", "Serum M-protein (g/L)", protein),
         Panel("Killing and growth", "Rate per tumour cell (1/day)", kill, log=True, lines=growth, low=1e-3),
         Panel("Antigen", "BCMA (molecules/cell)", density, lines=[(LOST, "function lost in vitro")]),

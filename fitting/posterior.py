@@ -15,8 +15,8 @@ class Posterior:
     Attributes
     ----------
     fall
-        Mean fall of the log posterior from its best value, per free parameter: 0.5 for an exact Gaussian posterior, more
-        where the draws lie too far out or the posterior is not Gaussian. `fall_before` is that of the approximation.
+        Mean fall of the log posterior from its best value, per free parameter: 0.5 for an exact Gaussian posterior,
+        more where draws lie too far out or the posterior is not Gaussian. `fall_before` is that of the approximation.
     acceptance
         Share of Metropolis steps that were taken; 0.2 to 0.5 is healthy.
     evaluations

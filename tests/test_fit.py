@@ -203,9 +203,10 @@ def test_a_search_space_refuses_what_cannot_be_free() -> None:
 # ------------------------------------------------------------------------------------------- problem and whole fit
 def orr(role: str = "fit", weight: float = 1.0) -> Study:
     report = {"id": f"trial_{role}", "endpoint": "orr", "kind": "proportion", "value": 80.0, "unit": "%", "n": 50}
+    item = Item.model_validate({**report, "role": role, "weight": weight})
     return Study(
         name="trial_1", study="TRIAL-1", title="A trial.", time_zero="first infusion", product="ide_cel",
-        population="late_line", visit_interval_days=28.0, items=(Item(**report, role=role, weight=weight),),
+        population="late_line", visit_interval_days=28.0, items=(item,),
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """How probable a report is: each form against its own definition, or against a simulation of what it approximates."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def median(value: float = 10.0, **more: object) -> Item:
     return item("pfs_median", "median", "months", value=value, **more)
 
 
-def interval(low: float | None, high: float | None) -> dict[str, object]:
+def interval(low: float | None, high: float | None) -> dict[str, Any]:
     return {"low": low, "high": high, "interval": "95% CI"}
 
 

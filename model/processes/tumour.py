@@ -70,7 +70,8 @@ def _susceptible(classes: tuple[State, ...], nulls: tuple[State, ...]) -> list[t
 
     A clone without one antigen is taken at the median density of the other.
     """
-    exposed: list[tuple[State, sympy.Expr]] = [(state, parameter(f"susceptibility_{k + 1}")) for k, state in enumerate(classes)]
+    exposed: list[tuple[State, sympy.Expr]] = []
+    exposed += [(state, parameter(f"susceptibility_{k + 1}")) for k, state in enumerate(classes)]
     median = parameter("susceptibility_median")
     exposed.append((nulls[0], parameter("targets_gprc5d") * median))
     exposed.append((nulls[1], parameter("targets_bcma") * median))
