@@ -78,7 +78,8 @@ def _uses(name: str, system: System) -> list[str]:
     flows = [flow.name for flow in system.flows if name in map(str, (flow.rate * flow.gain).free_symbols)]
     reached = [flow.name for flow in system.flows_with(name) if flow.name not in flows]
     starts = [state.name for state in system.states if name in map(str, state.initial.free_symbols)]
-    lines = []
+    lines = [f"  formula   {q.name} = {q.expression}" for q in system.quantities if q.name in quantities[:3]]
+    lines += [f"  rate      {flow.name}: {flow.rate}" for flow in system.flows if flow.name in flows[:2]]
     for label, names in (
         ("quantities", quantities), ("flows", flows), ("reaches", reached), ("starts", starts),
     ):  # fmt: skip

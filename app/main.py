@@ -25,6 +25,8 @@ app = typer.Typer(
 _console = Console()
 _errors = Console(stderr=True)
 
+INTERRUPTED = 130
+
 Patients = Annotated[int, typer.Option(help="Virtual patients per arm at the estimate.")]
 Draws = Annotated[int, typer.Option(help="Posterior draws; each is simulated with --patients-per-draw patients.")]
 Seed = Annotated[int, typer.Option(help="Root seed of the virtual patients.")]
@@ -153,6 +155,9 @@ def main() -> None:
     except PerdureError as error:
         _errors.print(f"perdure: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        _errors.print("perdure: stopped; nothing half-written is left.", markup=False)
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # typer turns Ctrl-C into a silent exit with code 130
+        if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:
+            raise
+        _errors.print("perdure: stopped; nothing half-written is left. A fit goes on with --resume.", markup=False)
+        sys.exit(INTERRUPTED)

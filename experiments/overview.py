@@ -52,6 +52,8 @@ def main(settings: Settings) -> Path:
     calibration = settings.read_calibration()
     seeds = {"projection": settings.seed, "fit table": FIT_SEED, "calibration": calibration.about.get("seed")}
     with new_run(settings.folder, "overview", settings.command, seeds) as folder:
+        if settings.calibration.endswith(".json"):
+            folder.note_input(settings.calibration)
         with folder.timed("simulation"):
             rows, projections = run(settings)
         settings.say(_fit_text(rows))

@@ -155,7 +155,8 @@ def waterfall_pictures(projections: Sequence[Projection]) -> list[Picture]:
                 100.0 * response.best_change[:TRIAL_SIZE],
                 [CATEGORIES[index] for index in response.best[:TRIAL_SIZE]],
                 name=f"waterfall_{p.scenario.product}",
-                title=f"{p.scenario.name}: best change of M-protein or light chain in {TRIAL_SIZE} virtual patients",
+                title=f"{p.scenario.name}: best change of M-protein or light chain in "
+                f"{min(TRIAL_SIZE, p.trial.outcomes.n)} virtual patients",
             )
         )
     return pictures

@@ -156,6 +156,11 @@ def _check_values(calibration: Calibration, path: Path) -> None:
     catalogue = read_catalogue()
     if not isinstance(calibration.draws, list):
         raise FileError(f"{path}: draws = {calibration.draws!r:.60}, and should be a list of tables.")
+    if not calibration.draws:
+        raise FileError(f"{path}: draws = [], and should hold the posterior draws, or nothing is said of uncertainty.")
+    for key in ("misfits", "shrinkage", "about"):
+        if not isinstance(getattr(calibration, key), Mapping):
+            raise FileError(f"{path}, {key}: is {getattr(calibration, key)!r:.60}, and should be a table.")
     rows = {"estimate": calibration.estimate} | {f"draws[{k}]": row for k, row in enumerate(calibration.draws)}
     for place, row in rows.items():
         if not isinstance(row, Mapping):
@@ -168,3 +173,6 @@ def _check_values(calibration: Calibration, path: Path) -> None:
                 catalogue[name].with_value(value)
             except InputError as problem:
                 raise type(problem)(f"{path}, {place}: {problem}") from None
+    unsaid = sorted(calibration.estimate.keys() - calibration.shrinkage.keys())
+    if unsaid:
+        raise FileError(f"{path}, shrinkage: '{unsaid[0]}' is missing; it stands in the estimate.")

@@ -210,7 +210,8 @@ def hazard_ratio(time: ArrayLike, event: ArrayLike, group: ArrayLike, weight: Ar
     log_ratio = 0.0
     for _ in range(200):
         odds = ratio * math.exp(log_ratio)
-        newton = (total_1 - float(died @ (odds / (1.0 + odds)))) / float(died @ (odds / (1.0 + odds) ** 2))
+        share = odds / (1.0 + odds)
+        newton = (total_1 - float(died @ share)) / float(died @ (share * (1.0 - share)))
         # The information changes at most e-fold over a step of one, so that every step of at most one goes uphill.
         log_ratio += min(max(newton, -1.0), 1.0)
         if abs(newton) < 1e-12:

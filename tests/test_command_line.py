@@ -225,7 +225,9 @@ def test_a_computation_that_fails_ends_with_exit_code_1(run_perdure: Perdure, mo
 
 def test_an_interrupted_run_leaves_nothing_half_written(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    command = [sys.executable, "-c", START, "run", "expansion_threshold", "--draws", "200"]
+    # A process that was started in the background inherits an ignored SIGINT; a terminal's does not.
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); " + START
+    command = [sys.executable, "-c", listening, "run", "expansion_threshold", "--draws", "200"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None and not (runs.is_dir() and list(runs.iterdir())):
             time.sleep(0.05)

@@ -132,7 +132,10 @@ def new_run(root: str | Path, name: str, command: str, seeds: Mapping[str, objec
     place = Path(root)
     if place.exists() and not place.is_dir():
         raise FileError(f"{place}: runs are kept in a folder, and this is a file.")
-    place.mkdir(parents=True, exist_ok=True)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise FileError(f"{place}: this folder for runs cannot be made ({problem}); name another one.") from problem
     # A sibling, so that the last step is a rename within one file system: it happens wholly or not at all.
     hidden = place / f".{name}-{secrets.token_hex(6)}"
     hidden.mkdir()
