@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from perdure.fitting.reported import Study
+from perdure.fitting.reported import Study, read_studies
 from perdure.model.regimen import Regimen, give, infuse
 from perdure.model.therapy import read_therapy
 
@@ -51,11 +51,12 @@ def default_scenarios() -> tuple[Scenario, ...]:
     """Ide-cel and cilta-cel alone, with each drug, and with both.
 
     Each product is projected in the population in which its efficacy was calibrated, so that "alone" is no
-    extrapolation; the two products are therefore not to be compared with each other.
+    extrapolation, and at the dose and schedule given there; the two products are therefore not to be compared.
     """
+    studies = read_studies()
     scenarios = []
     for product, population in (("ide_cel", "late_line"), ("cilta_cel", "mixed_line")):
-        alone = infuse(product)
+        alone = fitted_regimens(product, population, studies)[0]
         title = read_therapy(product).short
         lenalidomide, inhibitor = lenalidomide_maintenance(), secretase_inhibitor()
         for name, regimen in (
@@ -68,8 +69,20 @@ def default_scenarios() -> tuple[Scenario, ...]:
     return tuple(scenarios)
 
 
+def fitted_regimens(product: str, population: str, studies: Iterable[Study]) -> tuple[Regimen, ...]:
+    """How the product alone was given where its efficacy in this population was fitted; its usual dose if nowhere."""
+    given = []
+    for study in studies:
+        fits = any(item.role == "fit" and item.endpoint in EFFICACY for item in study.items)
+        if fits and (study.product, study.population) == (product, population):
+            alone = [treatment for treatment in study.treatment if not treatment.drug]
+            given += [treatment.regimen(product) for treatment in alone] or [infuse(product)]
+    return tuple(given) or (infuse(product),)
+
+
 def footing(scenario: Scenario, studies: Iterable[Study]) -> Footing:
     """Say whether reported efficacy of this product in this population was fitted, and what is borrowed."""
+    studies = tuple(studies)
     here, elsewhere = [], []
     for study in studies:
         fitted = study.product == scenario.product and any(
@@ -79,6 +92,10 @@ def footing(scenario: Scenario, studies: Iterable[Study]) -> Footing:
             (here if study.population == scenario.population else elsewhere).append(study.study)
     drugs = scenario.regimen.drugs
     reasons = []
+    cells = tuple(dose for dose in scenario.regimen.doses if dose.therapy == scenario.product)
+    known = [regimen.doses for regimen in fitted_regimens(scenario.product, scenario.population, studies)]
+    if here and cells not in known:
+        reasons.append(f"{scenario.product}: another dose or schedule than in {', '.join(here)}")
     if not here:
         where = (
             f"its efficacy was fitted elsewhere ({', '.join(elsewhere)})"

@@ -70,7 +70,8 @@ def metropolis(
     """Draw from the Gaussian approximation, then move every draw by Metropolis steps towards the real posterior.
 
     Every draw is a chain of its own, started from the approximation, so the draws are independent; `moves` steps
-    correct most of what the approximation gets wrong, and `fall` against `fall_before` says how much. The step is
+    correct part of what the approximation gets wrong (little of it in dozens of dimensions unless there are hundreds of
+    moves), and `fall` against `fall_before` says how much. The step is
     2.38 / sqrt(free) times the covariance (Roberts, Gelman & Gilks 1997). Few moves of many chains are an
     approximation: they cannot find a second optimum far away.
     """

@@ -228,6 +228,9 @@ def test_a_draw_that_lacks_a_fitted_number_is_refused(tmp_path: Path) -> None:
     [
         ("draws", 3, "draws = 3, and should be a list"),
         ("draws", [7], "draws[0]: is 7"),
+        ("draws", [], "draws = [], and should hold the posterior draws"),
+        ("misfits", 3, "misfits: is 3, and should be a table"),
+        ("shrinkage", {}, "shrinkage: 'ide_cel.half_density_kill' is missing; it stands in the estimate"),
         ("estimate", [], "estimate: is []"),
     ],
 )
