@@ -17,6 +17,7 @@ from perdure.experiments.projection import BAND_MONTHS, Projection
 from perdure.fitting.fit_table import FitRow
 from perdure.model.imwg import CATEGORIES
 from perdure.model.therapy import read_therapy
+from perdure.parameters.units import DAYS_PER_MONTH
 
 TRIAL_SIZE = 100
 """Patients per arm of the trial whose sampling error the dashed lines show."""
@@ -102,7 +103,7 @@ def cause_picture(projections: Sequence[Projection]) -> Picture:
 
 def _bands(projection: Projection, name: str, months: float, *, positive: bool = False) -> BandToDraw:
     solution = projection.trial.solution
-    keep = solution.times <= months * 30.4375
+    keep = solution.times <= months * DAYS_PER_MONTH
     values = solution[name][:, keep]
     low, middle, high = np.nanpercentile(np.maximum(values, 1e-6) if positive else values, [5, 50, 95], axis=0)
     return BandToDraw(projection.scenario.name, solution.times[keep], low, middle, high)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from perdure.fitting.reported import Study, read_studies
 from perdure.model.regimen import Regimen, give, infuse
 from perdure.model.therapy import read_therapy
+from perdure.parameters.units import DAYS_PER_MONTH
 
 EFFICACY = ("orr", "cr_rate", "pfs_median", "pfs_rate", "dor_median")
 
@@ -38,7 +39,7 @@ def lenalidomide_maintenance(amount: str = "10 mg", start: float = 21.0, until_m
 
     10 mg on days 1-21 of 28 as in NCT04662099 (Li 2024a); from day 21 for up to two years as in CARTITUDE-2 D.
     """
-    regimen = give("lenalidomide", amount, start=start, stop=until_month * 30.4375, cycle=28.0, days_on=21.0)
+    regimen = give("lenalidomide", amount, start=start, stop=until_month * DAYS_PER_MONTH, cycle=28.0, days_on=21.0)
     return regimen.named("lenalidomide maintenance")
 
 
