@@ -1,0 +1,45 @@
+"""The user's cache of compiled models: files that are whole or absent, and made anew when they are damaged."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+_CHECKSUM = 32
+
+
+def cache_folder() -> Path:
+    """Folder of compiled models: `PERDURE_CACHE`, else the user's cache folder, else a temporary one."""
+    chosen = os.environ.get("PERDURE_CACHE")
+    base = os.environ.get("LOCALAPPDATA") if os.name == "nt" else os.environ.get("XDG_CACHE_HOME")
+    folder = Path(chosen) if chosen else (Path(base) if base else Path.home() / ".cache") / "perdure"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="perdure-"))
+
+
+def cached(key: str, make: Callable[[], bytes]) -> bytes:
+    """What is stored under a key; made and stored if there is nothing, or if what is there is damaged."""
+    path = cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.model"
+    found = _read(path)
+    if found is not None:
+        return found
+    content = make()
+    handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    with os.fdopen(handle, "wb") as file:
+        file.write(hashlib.sha256(content).digest() + content)
+    os.replace(draft, path)  # whole or not at all, also with two processes at once
+    return content
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        stored = path.read_bytes()
+    except OSError:
+        return None
+    content = stored[_CHECKSUM:]
+    return content if content and hashlib.sha256(content).digest() == stored[:_CHECKSUM] else None
