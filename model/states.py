@@ -15,7 +15,8 @@ class State:
     """Something that is integrated.
 
     `initial` is its value at day 0, an expression in parameters. `tolerance` is the absolute error, in the
-    state's own unit, below which nobody cares; it decides what the integrator calls small.
+    state's own unit, below which nobody cares; it decides what the integrator calls small. A `signed` state may be
+    negative; otherwise values below zero are read as zero.
     """
 
     name: str
@@ -25,6 +26,7 @@ class State:
     initial: sympy.Expr
     tolerance: float
     latex: str
+    signed: bool = False
 
     @property
     def symbol(self) -> sympy.Symbol:

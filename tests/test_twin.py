@@ -79,10 +79,9 @@ class Moment:
         code()["rhs"](self.numbers, self.c, self.f, self.states, self.slope)
         code()["observe"](self.numbers, self.c, self.f, self.states, self.observed)
         code()["initial"](self.numbers, self.c, self.start)
-        self.rates, self.moves = np.zeros(sizes[4]), np.zeros(sizes[5])
-        self.division = code()["branching_rates"](
-            self.numbers, self.c, self.f, self.states, self.rates, self.moves
-        )  # fmt: skip
+        rates, self.moves = np.zeros(sizes[4] + 1), np.zeros(sizes[5])
+        code()["branching_rates"](self.numbers, self.c, self.f, self.states, rates, self.moves)
+        self.rates, self.division = rates[:-1], rates[-1]
 
 
 @cache

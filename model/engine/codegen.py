@@ -1,19 +1,23 @@
-"""From a system to straight-line code: each quantity once, in its order, as early as it can be known.
+"""From a system to straight-line code: every value once, as early as it can be known.
 
-A quantity that needs parameters only is computed once per patient (`constants`); one that needs parameters and
-drug inputs only is computed when drugs are present (`forcing`); the rest at every evaluation (`rhs`).
+What needs parameters only is computed once per patient (`constants`), what needs parameters and drug inputs only when
+drug levels change (`forcing`), the moving rest at every evaluation (`rhs`), down to single factors and terms.
+First-order flows are gathered into one coefficient per state; every other flow stands once, for both of its ends.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import sympy
-from sympy.printing.pycode import PythonCodePrinter
 
-from ..states import Quantity
+from ...parameters.errors import InputError
+from ..states import State
 from ..system import System
-
-_PRINTER = PythonCodePrinter({"fully_qualified_modules": True, "standard": "python3"})
+from .derivatives import jacobian_entries, slopes
+from .elimination import eliminate, factor_lines, solve_lines
+from .hoisting import CONSTANT, DRIVEN, MOVING, Graph, Node
+from .writing import write_function
 
 
 @dataclass(frozen=True)
@@ -24,147 +28,218 @@ class Code:
     parameters: tuple[str, ...]
 
 
-def generate(system: System) -> Code:
-    """Write the equations of a system as Python functions that numba compiles and that also run as they are."""
-    writer = _Writer(system)
-    parts = [writer.sizes(), writer.constants(), writer.forcing(), writer.initial(), writer.rhs(), writer.observe()]
-    parts += [writer.branching_rates(), writer.exchange()]
-    return Code("\n\n".join(parts) + "\n", system.parameters)
+def generate(system: System, *, stiff: bool = False) -> Code:
+    """Write the equations of a system as Python functions, which the engine compiles and which also run as they are.
+
+    Parameters
+    ----------
+    stiff
+        Also write what an implicit method needs: derivatives, and sparse LU factors of g I - J.
+
+    Raises
+    ------
+    InputError
+        If a rate holds what cannot be generated, or if states that are followed cell by cell (`Branching`) gain cells
+        in a way that is no branching process.
+    """
+    equations = _Equations(system)
+    moving = [equations.rhs(), equations.observe(), equations.branching_rates()]
+    implicit, sizes = equations.implicit() if stiff else ([], (0, 0))
+    parts = [equations.forcing(), equations.initial(), *moving, equations.exchange(), *implicit]
+    # The constants come last: only now is it known what the others took from them.
+    parts = [equations.sizes(*sizes), equations.constants(), *parts]
+    return Code("\n\n\n".join(parts) + "\n", system.parameters)
 
 
-class _Writer:
+class _Scope:
+    """What names mean in one function: quantities used once are written where they are used, the others are locals."""
+
+    def __init__(self, equations: "_Equations", roots: Sequence[sympy.Expr]) -> None:
+        self.graph, self.names = equations.graph, dict(equations.names)
+        self.locals: dict[Node, Node] = {}
+        needed, uses = [], Counter[str]()
+        for expression in roots:
+            uses.update(_occurrences(expression))
+        for quantity in reversed(equations.moving):
+            if uses[quantity.name]:
+                needed.append(quantity)
+                uses.update(_occurrences(quantity.expression))
+        for quantity in reversed(needed):
+            node = self.node(quantity.expression)
+            self.names[quantity.name] = node if uses[quantity.name] == 1 else self.local(f"v_{quantity.name}", node)
+
+    def node(self, expression: sympy.Expr) -> Node:
+        return self.graph.translate(expression, self.names)
+
+    def local(self, name: str, node: Node) -> Node:
+        """A local with this value."""
+        atom = self.graph.atom(name, MOVING)
+        self.locals[atom] = self.graph.hoist(self.graph.collect(node), MOVING)
+        return atom
+
+
+class _Equations:
+    """Nodes of a system, and its functions."""
+
     def __init__(self, system: System) -> None:
-        self.system = system
-        self.states = {state.name: f"max(y[{i}], 0.0)" for i, state in enumerate(system.states)}
-        self.inputs = {put.name: f"x[{i}]" for i, put in enumerate(system.inputs)}
-        self.numbers = {name: f"p[{i}]" for i, name in enumerate(system.parameters)}
-        forced, moving = set(self.inputs), set(self.states)
-        constant: list[Quantity] = []
-        driven: list[Quantity] = []
-        self.moving: list[Quantity] = []
+        self.system, self.graph = system, Graph()
+        graph = self.graph
+        self.names = {name: graph.atom(f"p[{i}]", CONSTANT) for i, name in enumerate(system.parameters)}
+        self.names |= {put.name: graph.atom(f"x[{i}]", DRIVEN) for i, put in enumerate(system.inputs)}
+        self.states = {state: graph.atom(f"s_{state.name}", MOVING) for state in system.states}
+        self.names |= {state.name: atom for state, atom in self.states.items()}
+        self.read = {atom: self._reading(i, state) for i, (state, atom) in enumerate(self.states.items())}
+        self.driven: dict[Node, Node] = {}
+        self.moving = []
+        uses = Counter(name for q in system.quantities for name in _occurrences(q.expression))
+        uses.update(name for flow in system.flows for name in [*_occurrences(flow.rate), *_occurrences(flow.gain)])
+        late = {state.name for state in system.states}
         for quantity in system.quantities:
-            needs = {str(s) for s in quantity.expression.free_symbols}
-            if needs & moving:
-                moving.add(quantity.name)
+            if late & {str(s) for s in quantity.expression.free_symbols}:
+                late.add(quantity.name)
                 self.moving.append(quantity)
-            elif needs & forced:
-                forced.add(quantity.name)
-                driven.append(quantity)
-            else:
-                constant.append(quantity)
-        self.constant, self.driven = constant, driven
-        self.places = {
-            **self.states, **self.inputs, **self.numbers,
-            **{q.name: f"c[{i}]" for i, q in enumerate(constant)},
-            **{q.name: f"f[{i}]" for i, q in enumerate(driven)},
-        }  # fmt: skip
+                continue
+            node = graph.translate(quantity.expression, self.names)
+            if node.level == DRIVEN and uses[quantity.name] > 1:
+                atom = graph.atom(f"v_{quantity.name}", DRIVEN)
+                self.driven[atom] = graph.hoist(node, DRIVEN)
+                node = atom
+            self.names[quantity.name] = node
         self.branching = system.branching.states if system.branching else ()
         self.moves = self._exchanges()
 
-    def sizes(self) -> str:
+    def _reading(self, place: int, state: State) -> Node:
+        value = self.graph.atom(f"y[{place}]", MOVING)
+        return value if state.signed else self.graph.call("max", value, self.graph.zero)
+
+    def sizes(self, entries: int, factors: int) -> str:
         """Sizes that the stepper allocates."""
-        sizes = (
-            len(self.system.states), len(self.constant), len(self.driven), len(self.system.observables),
-            len(self.branching), len(self.moves),
-        )  # fmt: skip
-        return f"SIZES = {sizes}"
+        constants, forced = map(len, self.graph.slots)
+        numbers = (len(self.states), constants, forced, len(self.system.observables))
+        return f"SIZES = {(*numbers, len(self.branching), len(self.moves), entries, factors)}"
 
     def constants(self) -> str:
-        """Quantities of parameters only."""
-        return self._function("constants(p, c)", (), [(f"c[{i}]", q.expression) for i, q in enumerate(self.constant)])
+        """What needs parameters only."""
+        return write_function("constants(p, c)", [(at.parts[0], node) for at, node in self.graph.slots[0].items()], {})
 
     def forcing(self) -> str:
-        """Quantities of parameters and drug inputs."""
-        return self._function("forcing(p, c, x, f)", (), [(f"f[{i}]", q.expression) for i, q in enumerate(self.driven)])
+        """What needs parameters and drug inputs only."""
+        places = [(at.parts[0], self.graph.hoist(node, DRIVEN)) for at, node in self.graph.slots[1].items()]
+        return write_function("forcing(p, c, x, f)", places, self.driven)
 
     def initial(self) -> str:
         """Values at day 0."""
-        places = [(f"y[{i}]", state.initial) for i, state in enumerate(self.system.states)]
-        return self._function("initial(p, c, y)", (), places)
+        values = [self.graph.translate(state.initial, self.names) for state in self.states]
+        return write_function("initial(p, c, y)", [(f"y[{i}]", value) for i, value in enumerate(values)], {})
 
     def rhs(self) -> str:
-        """Derivatives of the states: every flow once, then the sums."""
-        flows: list[tuple[str, sympy.Expr]] = []
-        sums: dict[str, list[str]] = {state.name: [] for state in self.system.states}
-        for i, flow in enumerate(self.system.flows):
-            flows.append((f"flow_{i}", flow.rate))
-            if flow.out_of is not None:
-                sums[flow.out_of.name].append(f"- flow_{i}")
-            if flow.into is not None:
-                gain = "" if flow.gain == 1 else f"({self._print(flow.gain)}) * "
-                sums[flow.into.name].append(f"+ {gain}flow_{i}")
-        lines = [f"dy[{i}] = {' '.join(sums[state.name]) or '0.0'}" for i, state in enumerate(self.system.states)]
-        return self._function("rhs(p, c, f, y, dy)", self.moving, flows, lines)
+        """Derivatives of the states."""
+        flows = self.system.flows
+        scope = _Scope(self, [flow.rate for flow in flows] + [flow.gain for flow in flows if flow.into])
+        terms: dict[State, list[tuple[float, Node]]] = {state: [] for state in self.states}
+        for i, flow in enumerate(flows):
+            rate = scope.node(flow.rate)
+            if flow.out_of and flow.into and not self._first_order(rate):
+                rate = scope.local(f"flow_{i}", rate)
+            if flow.out_of:
+                terms[flow.out_of].append((-1.0, rate))
+            if flow.into:
+                terms[flow.into].append((1.0, self.graph.times(scope.node(flow.gain), rate)))
+        sums = [self.graph.collect(self.graph.sum(parts)) for parts in terms.values()]
+        self.sides, self.locals = [self.graph.hoist(side, MOVING) for side in sums], scope.locals
+        return self._function("rhs(p, c, f, y, dy)", "dy", self.sides, scope.locals)
+
+    def _first_order(self, rate: Node) -> bool:
+        """Is this rate a state times something known earlier (or without any state)?"""
+        factors = rate.parts[1] if rate.kind == "product" else ((rate, 1.0),)
+        late = [(base, e) for base, e in factors if base.level == MOVING]
+        return not late or (len(late) == 1 and late[0][1] == 1.0 and late[0][0] in self.read)
 
     def observe(self) -> str:
         """Observables by name, in their order."""
-        places = [(f"out[{i}]", sympy.Symbol(name, real=True)) for i, name in enumerate(self.system.observables)]
-        return self._function("observe(p, c, f, y, out)", self.moving, places)
+        roots = [sympy.Symbol(name, real=True) for name in self.system.observables]
+        return self._values("observe(p, c, f, y, out)", "out", roots)
 
     def branching_rates(self) -> str:
-        """Net growth per cell without exchange, exchange rates per cell, and the division rate."""
-        places = [(f"r[{i}]", self._net(state)) for i, state in enumerate(self.branching)]
-        places += [(f"q[{i}]", rate) for i, (_, _, rate) in enumerate(self.moves)]
+        """Net growth per cell without exchange, with the division rate after the last, and exchange rates per cell."""
         division = self.system.branching.division.symbol if self.system.branching else sympy.Integer(0)
-        end = [f"return {self._print(division)}"]
-        return self._function("branching_rates(p, c, f, y, r, q)", self.moving, places, end)
+        roots = [*(self._net(state) for state in self.branching), division]
+        return self._values("branching_rates(p, c, f, y, r, q)", "r", roots, "q", [rate for *_, rate in self.moves])
 
     def exchange(self) -> str:
         """What the exchange rates do to the survival probabilities: q_ij (u_j - u_i)."""
         lines = [f"du[{i}] += q[{k}] * (u[{j}] - u[{i}])" for k, (i, j, _) in enumerate(self.moves)]
-        return self._function("exchange(q, u, du)", (), [], lines)
+        return write_function("exchange(q, u, du)", [], {}, lines)
+
+    def implicit(self) -> tuple[list[str], tuple[int, int]]:
+        """Derivatives and factors for a stiff method, with the number of non-zeros and the size of the factors."""
+        graph, atoms = self.graph, list(self.states.values())
+        entries, locals_ = jacobian_entries(graph, self.sides, self.locals, atoms)
+        known = {**self.read, **self.locals, **locals_}
+        jacobian = write_function(
+            "jacobian(p, c, f, y, j)", [(f"j[{k}]", node) for k, node in enumerate(entries.values())], known
+        )
+        forced = [graph.hoist(node, DRIVEN) for node in self.graph.slots[1].values()]
+        given = {graph.atom(f"x[{i}]", DRIVEN): graph.atom(f"dx[{i}]", MOVING) for i in range(len(self.system.inputs))}
+        speeds, locals_ = slopes(graph, forced, self.driven, given)
+        known = {**self.driven, **locals_}
+        rise = write_function(
+            "forcing_slope(p, c, x, dx, df)", [(f"df[{k}]", node) for k, node in enumerate(speeds)], known
+        )
+        given = {at: graph.atom(f"df[{k}]", MOVING) for k, at in enumerate(self.graph.slots[1])}
+        speeds, locals_ = slopes(graph, self.sides, self.locals, given)
+        slope = self._function("slope(p, c, f, df, y, dt)", "dt", speeds, {**self.locals, **locals_})
+        elimination = eliminate(len(atoms), entries)
+        lines = factor_lines(elimination, list(entries))
+        factor = write_function("factor(j, g, m)", [], {}, lines)
+        solve = write_function("solve(m, b)", [], {}, solve_lines(elimination))
+        return [jacobian, rise, slope, factor, solve], (len(entries), len(elimination.places))
+
+    def _values(
+        self, head: str, name: str, roots: Sequence[sympy.Expr], other: str = "", others: Sequence[sympy.Expr] = ()
+    ) -> str:
+        """A function that fills the array `name` with expressions, and one more array."""
+        scope = _Scope(self, [*roots, *others])
+        nodes = [self.graph.hoist(scope.node(root), MOVING) for root in [*roots, *others]]
+        places = [f"{name}[{i}]" for i in range(len(roots))] + [f"{other}[{i}]" for i in range(len(others))]
+        return write_function(head, list(zip(places, nodes, strict=True)), {**self.read, **scope.locals})
+
+    def _function(self, head: str, name: str, nodes: Iterable[Node], locals_: dict[Node, Node]) -> str:
+        return write_function(head, [(f"{name}[{i}]", node) for i, node in enumerate(nodes)], {**self.read, **locals_})
 
     def _exchanges(self) -> list[tuple[int, int, sympy.Expr]]:
+        """Moves of a cell from one branching state to another: both places, and the rate per cell."""
         index = {state: i for i, state in enumerate(self.branching)}
-        return [
-            (index[flow.out_of], index[flow.into], flow.rate / flow.out_of.symbol)
-            for flow in self.system.flows
-            if flow.out_of in index and flow.into in index and flow.out_of is not None and flow.into is not None
-        ]
+        moves = []
+        for flow in self.system.flows:
+            if flow.into not in index or flow.out_of is None or flow.into is None:
+                continue
+            if flow.out_of not in index:
+                raise InputError(
+                    f"flow '{flow.name}' brings cells from '{flow.out_of.name}' to '{flow.into.name}'; states that are "
+                    "followed cell by cell arise from one another or by division, so name the origin in `Branching`."
+                )
+            if not flow.gain.is_number or float(flow.gain) != 1.0:
+                raise InputError(
+                    f"flow '{flow.name}' from '{flow.out_of.name}' to '{flow.into.name}' has a gain of {flow.gain}; "
+                    "between states that are followed cell by cell one cell stays one, so the gain should be 1."
+                )
+            moves.append((index[flow.out_of], index[flow.into], flow.rate / flow.out_of.symbol))
+        return moves
 
-    def _net(self, state) -> sympy.Expr:
-        """Growth minus loss to the outside, per cell."""
+    def _net(self, state: State) -> sympy.Expr:
+        """Growth minus loss to anything that is not followed cell by cell, per cell."""
         net = sympy.Integer(0)
         for flow in self.system.flows:
             if flow.into == state and flow.out_of is None:
                 net += flow.gain * flow.rate / state.symbol
-            elif flow.out_of == state and flow.into is None:
+            elif flow.out_of == state and flow.into not in self.branching:
                 net -= flow.rate / state.symbol
         return net
 
-    def _function(
-        self,
-        head: str,
-        quantities: Iterable[Quantity],
-        places: Sequence[tuple[str, sympy.Expr]],
-        lines: Sequence[str] = (),
-    ) -> str:
-        """One function: the quantities that the rest needs, then `places`, then `lines`."""
-        needed = self._needed(quantities, [expression for _, expression in places], "\n".join(lines))
-        local: dict[str, str] = {}
-        body = []
-        wanted = set().union(*(q.expression.free_symbols for q in needed), *(e.free_symbols for _, e in places))
-        for name in sorted(str(s) for s in wanted):
-            if name in self.states:
-                body.append(f"s_{name} = {self.states[name]}")
-                local[name] = f"s_{name}"
-        for quantity in needed:
-            body.append(f"v_{quantity.name} = {self._print(quantity.expression, local)}")
-            local[quantity.name] = f"v_{quantity.name}"
-        body += [f"{place} = {self._print(expression, local)}" for place, expression in places]
-        body += list(lines)
-        return f"def {head}:\n    " + "\n    ".join(body or ["pass"])
 
-    def _needed(self, quantities: Iterable[Quantity], expressions: Sequence[sympy.Expr], text: str) -> list[Quantity]:
-        wanted = {str(s) for e in expressions for s in e.free_symbols}
-        kept = []
-        for quantity in reversed(list(quantities)):
-            if quantity.name in wanted or f"v_{quantity.name}" in text:
-                kept.append(quantity)
-                wanted |= {str(s) for s in quantity.expression.free_symbols}
-        return kept[::-1]
-
-    def _print(self, expression: sympy.Expr, local: Mapping[str, str] | None = None) -> str:
-        places = {**self.places, **(local or {})}
-        names = {s: sympy.Symbol(places.get(str(s), str(s))) for s in expression.free_symbols}
-        return str(_PRINTER.doprint(expression.xreplace(names)))
+def _occurrences(expression: sympy.Basic) -> list[str]:
+    """Names in an expression, as often as they stand in it."""
+    if isinstance(expression, sympy.Symbol):
+        return [expression.name]
+    return [name for part in expression.args for name in _occurrences(part)]

@@ -216,7 +216,8 @@ def jacobian(system: System) -> Callable[..., None]:
         here = {name: sympy.Symbol(places[str(name)]) for name in expression.free_symbols}
         return str(printer.doprint(expression.xreplace(here)))
 
-    lines = [f"s_{name} = max(y[{i}], 0.0)" for name, i in index.items()]
+    signed = {state.name for state in system.states if state.signed}
+    lines = [f"s_{name} = y[{i}]" if name in signed else f"s_{name} = max(y[{i}], 0.0)" for name, i in index.items()]
     lines += [f"v_{quantity.name} = {text(quantity.expression)}" for quantity in system.quantities]
     lines += [f"m[{index[row]}, {index[column]}] = {text(d)}" for (row, column), d in system.jacobian.items()]
     space: dict[str, Any] = {"math": math}
