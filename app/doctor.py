@@ -12,7 +12,7 @@ from perdure.experiments.treat import treat
 from perdure.fitting.calibration import read_calibration
 from perdure.fitting.reported import read_studies
 from perdure.model.catalogue import read_catalogue
-from perdure.model.engine.compiled import cache_folder
+from perdure.model.engine.object_cache import cache_folder
 from perdure.model.myeloma import myeloma
 from perdure.model.unit_check import check_units
 from perdure.parameters.errors import PerdureError
@@ -29,7 +29,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at versions, folders, the model, the calibration and the engine."""
-    packages = ("numpy", "scipy", "sympy", "pint", "numba", "matplotlib", "pydantic", "cma")
+    packages = ("numpy", "scipy", "sympy", "pint", "llvmlite", "matplotlib", "pydantic", "cma")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
     findings = [
         Finding("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}", True),

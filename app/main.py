@@ -1,4 +1,4 @@
-"""`perdure`: run, fit, experiments, explain, doctor."""
+"""`perdure`: run, fit, experiments, explain, reproduce, doctor."""
 
 import shlex
 import sys
@@ -115,6 +115,19 @@ def explain(
     from perdure.app.explain import explain_symbol
 
     _say(explain_symbol(symbol, calibration))
+
+
+@app.command()
+def reproduce(
+    file: Annotated[Path, typer.Argument(help="A file of the folder 'failures' of a run.")],
+) -> None:
+    """Run a patient that could not be integrated once more, from the file that says how."""
+    from perdure.model.reproduce import recorded, reproduce
+
+    said = recorded(file)
+    _say(f"recorded: {said['reason']} on day {said['day']!r}")
+    now = reproduce(file).failures
+    _say(f"now:      {now[0].reason} on day {now[0].day!r}" if now else "now:      integrated to the end")
 
 
 @app.command()

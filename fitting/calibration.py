@@ -91,7 +91,7 @@ def make_calibration(
             "posterior_acceptance": _short(posterior.acceptance),
             "posterior_fall_per_parameter": _short(posterior.fall),
             "approximation_fall_per_parameter": _short(posterior.fall_before),
-            "versions": {package: metadata.version(package) for package in ("numpy", "scipy", "numba", "cma")},
+            "versions": {package: metadata.version(package) for package in ("numpy", "scipy", "llvmlite", "cma")},
             "python": platform.python_version(),
         },
     )

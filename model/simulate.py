@@ -1,24 +1,34 @@
 """The one door to the engine: virtual patients and a regimen in, time courses out."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from ..parameters.errors import DoseAuditError, InputError, RangeError, unknown
-from .engine import drug_levels
-from .engine.compiled import compile_system
-from .myeloma import myeloma
-from .pharmacokinetics import unit_responses
-from .regimen import Bolus, Regimen
-from .solution import REASONS, Failure, Solution
+from ..parameters.errors import DoseAuditError, RangeError
+from .engine.batch import Batch, Recording
+from .engine.choice import make_engine
+from .failure import case_of, ledger
+from .preparation import (
+    FIRST_STEP,
+    TERMS,
+    check_times,
+    columns_of,
+    dose_edges,
+    drugs_of,
+    eradication_grid,
+    needed_parameters,
+    numbers_of,
+    with_drugs_of,
+)
+from .regimen import Regimen
+from .rules import Rule
+from .solution import Solution
+from .steering import Note, Steering, events, started
 from .system import System
-from .therapy import Therapy, read_therapies
-
-MICROLITRES_PER_LITRE = 1e6
+from .threads import in_threads
 
 
 @dataclass(frozen=True)
@@ -26,7 +36,10 @@ class Solver:
     """How to integrate; nothing here changes what is simulated.
 
     `rtol` is the relative tolerance per step; absolute tolerances are declared with the states. `few` is the
-    number of tumour cells below which the probability of eradication is worth computing.
+    number of tumour cells below which the probability of eradication is worth computing. `method` is the integrator:
+    'explicit' (Dormand-Prince 5(4)), or 'stiff' (Rodas5P) for systems with rates that are far apart.
+    `engine` runs it: 'compiled', or about a thousand times slower 'scipy'; 'auto' is 'compiled' where llvmlite is
+    installed.
     """
 
     rtol: float = 1e-6
@@ -34,6 +47,8 @@ class Solver:
     most_steps: int = 200_000
     few: float = 1e6
     workers: int = 0
+    method: Literal["explicit", "stiff"] = "explicit"
+    engine: Literal["auto", "compiled", "scipy"] = "auto"
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -54,6 +69,7 @@ def simulate(
     *,
     times: Sequence[float] | np.ndarray,
     until: float | None = None,
+    rules: Sequence[Rule] = (),
     system: System | None = None,
     solver: Solver | None = None,
 ) -> Solution:
@@ -67,6 +83,8 @@ def simulate(
         Days at which the time courses are recorded, increasing, from day 0. They do not influence the integration.
     until
         Last day of the simulation, by default the last of `times`; eradication is by this day.
+    rules
+        What is done when something is seen in a patient (`rules`).
     system
         The model; myeloma with all shipped drugs by default.
 
@@ -77,160 +95,68 @@ def simulate(
     DoseAuditError
         If what was delivered differs from what was prescribed.
     """
-    system = system or myeloma()
+    system = system or with_drugs_of(regimen, *started(rules))
     solver = solver or Solver()
-    grid = _check_times(times)
+    grid = check_times(times)
     stop = float(grid[-1] if until is None else until)
     if not stop > 0 or not np.isfinite(stop) or stop < grid[-1]:
         raise RangeError(f"until = {stop:g}; give a day after 0 and not before the last of the times ({grid[-1]:g}).")
-    compiled = compile_system(system)
-    shelf = {therapy.key: therapy for therapy in read_therapies()}
-    drugs = [shelf[put.drug] for put in system.inputs]
-    columns = _columns(_needed(compiled.parameters, drugs, system), patients)
-    p = np.ascontiguousarray(np.stack([columns[name] for name in compiled.parameters], axis=1))
-    n = len(p)
-    weight, rate = unit_responses(drugs, columns, n)
-    events, channels = _events(regimen, system, stop)
-    scale = _scale(system, columns, n)
-    widths = eradication_grid(stop, [dose.day for dose in regimen.doses if dose.therapy == regimen.product])
-    middles = np.cumsum(widths) - 0.5 * widths
-    index = {state: i for i, state in enumerate(system.states)}
-    branching = np.array([index[s] for s in (system.branching.states if system.branching else ())], dtype=np.int64)
-    tolerance = np.array([state.tolerance for state in system.states])
+    drugs = drugs_of(system)
+    channels = {key: at for part in (regimen, *started(rules)) for key, at in dose_edges(part, system, stop)[1].items()}
+    steering = Steering(
+        tuple(rules), regimen, system, stop, lambda part, day: dose_edges(part, system, stop, day)[0], channels
+    )
+    compiled = make_engine(system, TERMS, solver.method, solver.engine)
+    columns = columns_of((*needed_parameters(compiled.parameters, drugs, system), *steering.parameters), patients)
+    numbers = numbers_of(system, drugs, compiled.parameters, columns)
+    n = len(numbers.parameters)
+    infusions = [dose.day for dose in regimen.doses if dose.therapy == regimen.product]
+    followed = solver.few > 0 and len(numbers.branching) > 0
+    widths = eradication_grid(stop, [*infusions, *steering.infusions]) if followed else np.zeros(0)
+    recording = Recording(steering.times(grid), widths)
+    settings = np.array([stop, solver.rtol, solver.max_step, float(solver.most_steps), FIRST_STEP])
     out = np.empty((n, len(grid), len(system.observables)))
     delivered = np.zeros((n, len(system.states) + len(drugs)))
     reason, reached = np.zeros(n, dtype=np.int64), np.zeros(n)
     steps, probability = np.zeros(n, dtype=np.int64), np.zeros(n)
-    settings = np.array([stop, solver.rtol, solver.max_step, float(solver.most_steps)])
+    asked = np.searchsorted(recording.times, grid)
+    by_rules = {therapy: np.zeros(n) for therapy in channels} if rules else {}
+    notes: list[Note] = []
 
-    def part(first: int, last: int) -> None:
-        compiled.run(
-            first, last, p, *events, scale, weight, rate, grid, middles, widths, settings, tolerance, branching,
-            solver.few, out, delivered, reason, reached, steps, probability,
-        )  # fmt: skip
+    def part(first: int, last: int, halt: np.ndarray) -> None:
+        here = slice(first, last)
+        batch = Batch(compiled, numbers.rows(here), recording, settings, halt)
+        course = steering.follow(batch, {name: columns[name][here] for name in steering.parameters})
+        probability[here] = batch.eradication(course.schedule, solver.few)
+        out[here], delivered[here] = batch.observed(asked), batch.delivered
+        reason[here], reached[here], steps[here] = batch.reason, batch.day, batch.steps
+        notes.extend((r, first + who, day) for r, who, day in course.notes)
+        for therapy, due in by_rules.items():
+            due[here] = course.plans.total(channels[therapy])
 
-    _in_threads(part, n, solver.threads)
-    failures = tuple(
-        Failure(int(i), REASONS[int(reason[i])], float(reached[i]), {name: float(columns[name][i]) for name in columns})
-        for i in np.flatnonzero(reason)
-    )
+    in_threads(part, n, solver.threads)
+    out[reason != 0] = np.nan
+    used = asdict(replace(solver, engine=compiled.name))
+    names = [rule.name for rule in rules]
+    failures = ledger(reason, reached, columns, lambda: case_of(regimen, grid, stop, used, system, names))
     amounts = {therapy: delivered[:, channel] for therapy, channel in channels.items()}
-    _audit(regimen, amounts, reason == 0, stop)
+    _audit(regimen, amounts, reason == 0, stop, by_rules)
     units = {thing.name: thing.unit for thing in (*system.states, *system.quantities)}
     return Solution(
         regimen, grid, system.observables, {name: units[name] for name in system.observables}, out, probability,
-        amounts, failures, steps,
+        amounts, failures, steps, events(rules, notes, reason == 0),
     )  # fmt: skip
 
 
-def eradication_grid(stop: float, infusions: Sequence[float] = ()) -> np.ndarray:
-    """Widths (days) of the intervals on which eradication is computed: fine after day 0 and after every infusion."""
-    starts = sorted({0.0, *(day for day in infusions if 0.0 < day < stop)})
-    edges = []
-    for start, end in pairwise([*starts, stop]):
-        since = np.concatenate([np.arange(0.0, 40.0, 0.5), np.arange(40.0, 200.0, 2.0), np.arange(200.0, stop, 5.0)])
-        edges.append(start + since[since < end - start])
-    return np.diff(np.append(np.concatenate(edges), stop))
-
-
-def _in_threads(part: Callable[[int, int], None], n: int, threads: int) -> None:
-    """Share patients over threads in chunks; each patient's result does not depend on the sharing."""
-    chunks = np.linspace(0, n, min(n, threads * 8) + 1).astype(int)
-    pairs = list(pairwise(chunks))
-    if threads == 1 or len(pairs) == 1:
-        for first, last in pairs:
-            part(int(first), int(last))
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for result in [pool.submit(part, int(first), int(last)) for first, last in pairs]:
-            result.result()
-
-
-def _check_times(times: Sequence[float] | np.ndarray) -> np.ndarray:
-    grid = np.asarray(times, dtype=float)
-    if grid.ndim != 1 or grid.size == 0 or not np.all(np.isfinite(grid)):
-        raise InputError(f"times: expected a list of finite days, got an array of shape {grid.shape}.")
-    if grid[0] < 0 or np.any(np.diff(grid) <= 0):
-        raise InputError("times: expected increasing days from day 0 on.")
-    return grid
-
-
-def _needed(of_equations: Sequence[str], drugs: Sequence[Therapy], system: System) -> tuple[str, ...]:
-    """Every parameter a simulation needs: those of the equations, of the drugs' pharmacokinetics, and of the dose."""
-    names = list(of_equations)
-    for drug in drugs:
-        names += [name for _, name in drug.pk.names] if drug.pk else []
-    if any(state.name == "infused" for state in system.states):
-        names.append("blood_volume")
-    return tuple(dict.fromkeys(names))
-
-
-def _columns(names: Sequence[str], patients: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    for name in names:
-        if name not in patients:
-            raise unknown("parameter", name, patients, "patients")
-    columns = {name: np.atleast_1d(np.asarray(patients[name], dtype=float)) for name in names}
-    shapes = {column.shape for column in columns.values()}
-    if len(shapes) > 1 or any(column.ndim != 1 or column.size == 0 for column in columns.values()):
-        raise InputError(f"patients: the parameters have the shapes {sorted(shapes)}; one value per patient is right.")
-    for name, column in columns.items():
-        bad = np.flatnonzero(~np.isfinite(column))
-        if bad.size:
-            raise RangeError(f"patient {bad[0]}: {name} = {column[bad[0]]}; expected a finite number.")
-    return columns
-
-
-def _events(regimen: Regimen, system: System, stop: float) -> tuple[tuple[np.ndarray, ...], dict[str, int]]:
-    """Dose edges as arrays (day, kind, target, amount), and the channel on which each therapy is audited."""
-    states = [state.name for state in system.states]
-    drugs = [put.drug for put in system.inputs]
-    rows: list[tuple[float, int, int, float]] = []
-    channels: dict[str, int] = {}
-    product = regimen.product  # two of them are an error
-    for dose in regimen.doses:
-        if dose.day > stop:
-            continue
-        if dose.therapy == product:
-            target = states.index("infused") if "infused" in states else -1
-            channels[dose.therapy] = target
-            kind = drug_levels.STATE_BOLUS
-        else:
-            target = drugs.index(dose.therapy) if dose.therapy in drugs else -1
-            channels[dose.therapy] = len(states) + target
-            kind = drug_levels.DRUG_BOLUS
-        if target < 0:
-            raise InputError(f"system '{system.name}' has no place for a dose of {dose.therapy}.")
-        end = dose.day if isinstance(dose, Bolus) else dose.day + dose.duration
-        if end == dose.day:  # an infusion too short for the clock is a jump too
-            rows.append((dose.day, kind, target, dose.amount))
-        else:
-            speed = dose.amount / (end - dose.day)  # of the days as rounded, so that a short infusion is whole
-            rows.append((dose.day, drug_levels.DRUG_RATE, target, speed))
-            rows.append((min(end, stop), drug_levels.DRUG_RATE, target, -speed))
-    rows.sort(key=lambda row: row[0])
-    table = np.array(rows, dtype=float).reshape(-1, 4)
-    events = (
-        np.ascontiguousarray(table[:, 0]), table[:, 1].astype(np.int64), table[:, 2].astype(np.int64),
-        np.ascontiguousarray(table[:, 3]),
-    )  # fmt: skip
-    return events, channels
-
-
-def _scale(system: System, patients: Mapping[str, np.ndarray], n: int) -> np.ndarray:
-    """What one unit of a dose adds to each state: cells become cells per microlitre of blood."""
-    scale = np.ones((n, len(system.states)))
-    for i, state in enumerate(system.states):
-        if state.name == "infused":
-            scale[:, i] = 1.0 / (patients["blood_volume"] * MICROLITRES_PER_LITRE)
-    return scale
-
-
-def _audit(regimen: Regimen, amounts: Mapping[str, np.ndarray], fine: np.ndarray, stop: float) -> None:
+def _audit(
+    regimen: Regimen, amounts: Mapping[str, np.ndarray], fine: np.ndarray, stop: float,
+    by_rules: Mapping[str, np.ndarray] | None = None,
+) -> None:  # fmt: skip
     for therapy, delivered in amounts.items():
-        prescribed = regimen.total(therapy, stop)
-        wrong = np.flatnonzero(fine & ~np.isclose(delivered, prescribed, rtol=1e-9, atol=0.0))
+        due = by_rules[therapy] if by_rules else np.full(len(fine), regimen.total(therapy, stop))
+        wrong = np.flatnonzero(fine & ~np.isclose(delivered, due, rtol=1e-9, atol=0.0))
         if wrong.size:
             raise DoseAuditError(
-                f"{therapy}: patient {wrong[0]} received {delivered[wrong[0]]:.6g}, prescribed were {prescribed:.6g}; "
-                "this is a defect of the engine, please report it with the regimen."
+                f"{therapy}: patient {wrong[0]} received {delivered[wrong[0]]:.6g}, prescribed were "
+                f"{due[wrong[0]]:.6g}; this is a defect of the engine, please report it with the regimen."
             )

@@ -1,28 +1,30 @@
 """What a simulation returns: time courses by name, the probability of eradication, and the ledger of failures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..parameters.errors import unknown
+from .failure import Failure
 from .regimen import Regimen
 
-REASONS = {
-    1: "a value became infinite or not a number",
-    2: "more steps than allowed",
-    3: "the step size collapsed",
-}
 
+@dataclass(frozen=True, eq=False)
+class Fired:
+    """When a rule fired: `days` (n, most times that it did in one patient), NaN after the last."""
 
-@dataclass(frozen=True)
-class Failure:
-    """A patient that could not be integrated: why, and how far it came. Its results are NaN."""
+    days: np.ndarray
 
-    patient: int
-    reason: str
-    day: float
-    parameters: Mapping[str, float]
+    @property
+    def first(self) -> np.ndarray:
+        """Day on which it first fired, by patient; NaN if never, and for patients that could not be integrated."""
+        return self.days[:, 0]
+
+    @property
+    def count(self) -> np.ndarray:
+        """How often it fired, by patient."""
+        return np.isfinite(self.days).sum(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,8 @@ class Solution:
         Patients that could not be integrated.
     steps : array (n_patients,)
         Steps that the integrator took.
+    events : mapping of Fired
+        When the rules fired, by name.
     """
 
     regimen: Regimen
@@ -50,6 +54,7 @@ class Solution:
     delivered: Mapping[str, np.ndarray]
     failures: tuple[Failure, ...]
     steps: np.ndarray
+    events: Mapping[str, Fired] = field(default_factory=dict)
 
     @property
     def n(self) -> int:

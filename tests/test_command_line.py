@@ -19,12 +19,12 @@ from perdure.experiments.catalogue import all_experiments
 from perdure.experiments.report.report import NOT_ADVICE
 from perdure.fitting.calibration import read_calibration
 from perdure.model.catalogue import read_catalogue
-from perdure.model.engine.compiled import cache_folder
+from perdure.model.engine.object_cache import cache_folder
 from perdure.parameters.errors import RunError
 
 SMALL = ("--patients", "40", "--draws", "2", "--patients-per-draw", "20")
 START = "from perdure.app.main import main; main()"
-HEAVY = {"cma", "jinja2", "matplotlib", "numba", "numpy", "pint", "scipy", "sympy"}  # typer may load pydantic itself
+HEAVY = {"cma", "jinja2", "matplotlib", "llvmlite", "numpy", "pint", "scipy", "sympy"}  # typer may load pydantic itself
 COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
 TABLES = {  # what these write, at least
     "overview": {"fit_table.csv", "projections.csv", "pfs_ide_cel.csv", "pfs_cilta_cel.csv", "causes.csv", "gain.csv"},
@@ -61,7 +61,7 @@ def test_help_names_every_command_and_says_what_perdure_is_not(run_perdure: Perd
     code, out, _ = run_perdure("--help")
     assert code == 0
     assert "Not medical advice." in out
-    assert set(COMMANDS) == {"run", "experiments", "fit", "explain", "doctor"}
+    assert set(COMMANDS) == {"run", "experiments", "fit", "explain", "reproduce", "doctor"}
     for command in COMMANDS:
         assert f" {command} " in out
 

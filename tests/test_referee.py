@@ -1,4 +1,4 @@
-"""The compiled engine against scipy, which solves the same equations in other ways; and the order of its own method."""
+"""The compiled engine against scipy, which solves the same equations in other ways."""
 
 import math
 from functools import cache
@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 
 from perdure.model.catalogue import read_catalogue
-from perdure.model.engine import stepper
-from perdure.model.engine.drug_levels import drug_inputs
 from perdure.model.engine.referee import Levels, referee
 from perdure.model.myeloma import myeloma
 from perdure.model.regimen import Infusion, Regimen, give, infuse
@@ -105,93 +103,3 @@ def test_a_long_infusion_reaches_rate_over_clearance() -> None:
     place = levels.drugs.index("lenalidomide")
     drip = Regimen((Infusion("lenalidomide", 700.0, 70.0, 0.0),))
     assert levels.after(drip.doses, 0.0)(69.9)[place] == pytest.approx(10.0 / patients["clearance_lenalidomide"][0])
-
-
-# The order of the method, on y' = (1 + x) sqrt(y) with a drug x = exp(-rate t): sqrt(y) is known by integrating x.
-
-RATE = 1.7
-
-
-def exact(t: float) -> float:
-    return (1.0 + 0.5 * (t + (1.0 - math.exp(-RATE * t)) / RATE)) ** 2
-
-
-def growth_of_a_root(p, c, f, y, dy) -> None:  # noqa: ANN001
-    dy[0] = f[0] * math.sqrt(y[0])
-
-
-class Steps:
-    """Steps of fixed size with the functions of the engine, run as plain Python."""
-
-    def __init__(self, h: float) -> None:
-        self.h, self.t, self.y = h, 0.0, np.array([1.0])
-        self.end, self.k, self.f, self.x = np.zeros(1), np.zeros((7, 1)), np.zeros(1), np.zeros(1)
-        self.numbers = (np.array([1.0, 1.0]), np.array([2.0]))
-        self.drug = (np.array([[1.0, 0.0]]), np.array([[RATE, 0.0]]), np.array([[1.0, 0.0]]), np.zeros(1))
-        drug_inputs(0.0, *self.drug, self.x)
-        stepper.forcing(*self.numbers, self.x, self.f)
-        stepper.rhs(*self.numbers, self.f, self.y, self.k[0])
-
-    def take(self) -> None:
-        """The stages of one step, which leave its end in `end`."""
-        work = (self.y, self.k, self.x, self.f, np.zeros(1), self.end)
-        stepper.stages(*self.numbers, self.f, True, self.t, self.h, *self.drug, *work)
-
-    def accept(self) -> None:
-        self.t += self.h
-        self.y[:], self.k[0] = self.end, self.k[6]
-
-
-def slope_of(sizes: np.ndarray, errors: list[float]) -> float:
-    """Order seen in errors: the slope of their logarithm."""
-    return float(np.polyfit(np.log(sizes), np.log(errors), 1)[0])
-
-
-SIZES = 1 / np.array([12, 16, 24, 32, 48])
-
-
-def test_the_pair_is_of_order_5(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stepper, "rhs", growth_of_a_root)
-    errors = []
-    for h in SIZES:
-        steps = Steps(h)
-        for _ in range(round(1 / h)):
-            steps.take()
-            steps.accept()
-        errors.append(abs(steps.y[0] - exact(1.0)))
-    assert 4.7 < slope_of(SIZES, errors) < 5.4
-
-
-def test_the_error_estimate_is_of_order_4_and_not_below_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stepper, "rhs", growth_of_a_root)
-    estimates = []
-    for h in SIZES:
-        steps = Steps(h)
-        steps.take()
-        estimates.append(stepper.error_of(h, steps.y, steps.end, steps.k, np.array([1.0]), 0.0))
-        assert estimates[-1] > abs(steps.end[0] - exact(h))
-    assert 4.7 < slope_of(SIZES, estimates) < 5.4
-
-
-def test_the_continuous_extension_is_of_order_4(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stepper, "rhs", growth_of_a_root)
-    errors, at = [], np.zeros(1)
-    for h in SIZES:
-        steps = Steps(h)
-        steps.take()
-        inside = []
-        for theta in np.linspace(0.05, 0.95, 19):
-            stepper.interpolate(theta, h, steps.y, steps.end, steps.k, at)
-            inside.append(abs(at[0] - exact(theta * h)))
-        errors.append(max(inside))
-    assert 4.7 < slope_of(SIZES, errors) < 5.4  # local error of an extension of order 4
-
-
-def test_the_continuous_extension_meets_both_ends_of_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stepper, "rhs", growth_of_a_root)
-    steps, at = Steps(0.25), np.zeros(1)
-    steps.take()
-    stepper.interpolate(0.0, 0.25, steps.y, steps.end, steps.k, at)
-    assert at[0] == pytest.approx(1.0, rel=1e-15)
-    stepper.interpolate(1.0, 0.25, steps.y, steps.end, steps.k, at)
-    assert at[0] == pytest.approx(steps.end[0], rel=1e-15)

@@ -156,7 +156,7 @@ def test_a_run_leaves_one_folder_with_a_manifest_that_tells_how(tmp_path: Path) 
     assert manifest["command"] == "perdure demo --small"
     assert manifest["seeds"] == SEEDS
     assert manifest["libraries"]["numpy"] == version("numpy")
-    assert set(manifest["libraries"]) == {"numpy", "scipy", "numba", "pint", "matplotlib"}
+    assert set(manifest["libraries"]) == {"numpy", "scipy", "llvmlite", "pint", "matplotlib"}
     assert manifest["started"] <= manifest["ended"]
     assert {"perdure", "python", "platform", "seconds"} <= set(manifest)
     assert list(manifest["timings"]) == ["fit table"]

@@ -21,9 +21,10 @@ import numpy as np
 from perdure.experiments.pictures.checks import check_name
 from perdure.experiments.pictures.columns import Columns, write_csv
 from perdure.experiments.pictures.picture import Picture, save_picture
+from perdure.model.failure import Failure
 from perdure.parameters.errors import FileError, InputError
 
-LIBRARIES = ("numpy", "scipy", "numba", "pint", "matplotlib")
+LIBRARIES = ("numpy", "scipy", "llvmlite", "pint", "matplotlib")
 MANIFEST = "manifest.json"
 
 
@@ -67,8 +68,15 @@ class RunFolder:
         self._inputs.append({"path": str(path), "bytes": file.stat().st_size, "sha256": sha256(file)})
 
     def note_failures(self, failures: Iterable[object]) -> None:
-        """Put what failed into the manifest: sentences, or mappings with the patient and the reason."""
-        self._failures.extend(failures)
+        """Put what failed into the manifest: failed patients, or sentences, or mappings.
+
+        A failed patient also gets a file in the folder `failures`, for `perdure reproduce`.
+        """
+        for failure in failures:
+            if isinstance(failure, Failure):
+                file = failure.write(self.path / "failures").relative_to(self.path).as_posix()
+                failure = {"patient": failure.patient, "reason": failure.reason, "day": failure.day, "file": file}
+            self._failures.append(failure)
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:

@@ -1,0 +1,98 @@
+"""Run a patient that could not be integrated once more, from the file that its failure wrote."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..parameters.errors import FileError, InputError
+from .failure import WHAT, checksum
+from .myeloma import myeloma
+from .regimen import Bolus, Dose, Infusion, Regimen
+from .rules import Rule
+from .simulate import Solver, simulate
+from .solution import Solution
+from .system import System
+from .therapy import read_therapies
+
+
+def reproduce(path: str | Path, *, system: System | None = None, rules: Sequence[Rule] = ()) -> Solution:
+    """Simulate the patient of a file that `Failure.write` wrote: the same failure, to the bit on the same processor.
+
+    Parameters
+    ----------
+    system
+        The system that failed; may be omitted if it was the shipped one for myeloma.
+    rules
+        The rules of the simulation that failed, if it had any.
+
+    Raises
+    ------
+    FileError
+        If the file is missing or is not one of a failure.
+    InputError
+        If the system or the rules are missing or are not those that failed, or it ran compiled and llvmlite is absent.
+    """
+    content = _read(Path(path))
+    try:
+        parameters = {name: np.array([float(value)]) for name, value in content["parameters"].items()}
+        case = content["case"]
+        name, rows = case["regimen"].values()
+        regimen = Regimen(tuple(_dose(*row) for row in rows), name)
+        settings: dict[str, Any] = {key: math.inf if value == "inf" else value for key, value in case["solver"].items()}
+        solver, times, until = Solver(**settings), np.array(case["times"], dtype=float), float(case["until"])
+        wanted, names = case["system"], case["rules"]
+        system = _same_system(path, wanted["name"], wanted["drugs"], wanted["equations"], system)
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        raise FileError(f"{path}: is damaged ({problem!r}); give a file as Failure.write writes it.") from problem
+    given = [rule.name for rule in rules]
+    if given != names:
+        raise InputError(
+            f"{path}: failed under the rules {', '.join(names) or '(none)'}; given are {', '.join(given) or '(none)'}. "
+            "Give the same rules: reproduce(path, rules=...)."
+        )
+    return simulate(parameters, regimen, times=times, until=until, system=system, solver=solver, rules=rules)
+
+
+def recorded(path: str | Path) -> dict[str, Any]:
+    """What a file says of the failure: patient, reason and day."""
+    content = _read(Path(path))
+    return {name: content.get(name) for name in ("patient", "reason", "day")}
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileError(f"{path}: there is no such file.") from None
+    except (OSError, ValueError) as problem:
+        raise FileError(f"{path}: cannot be read as JSON ({problem}).") from problem
+    if not isinstance(content, dict) or content.get("what") != WHAT:
+        raise FileError(f"{path}: is no file of a failed patient; those are in the folder 'failures' of a run.")
+    return content
+
+
+def _dose(therapy: str, amount: float, day: float, duration: float | None = None) -> Dose:
+    return Bolus(therapy, amount, day) if duration is None else Infusion(therapy, amount, duration, day)
+
+
+def _same_system(path: str | Path, name: str, drugs: Sequence[str], equations: str, system: System | None) -> System:
+    """The system that failed: the one given, else the shipped one if its equations are still the same."""
+    if system is not None:
+        if system.name != name:
+            raise InputError(f"{path}: system '{name}' failed; given is '{system.name}'. Give the one that failed.")
+        return system
+    shipped = myeloma(tuple(therapy for therapy in read_therapies() if therapy.key in drugs))
+    if shipped.name != name:
+        raise InputError(f"{path}: system '{name}' failed, which is not shipped; give it: reproduce(path, system=...).")
+    if checksum(shipped) != equations:
+        raise InputError(
+            f"{path}: the equations of the shipped '{name}' are not those that failed; give these: "
+            "reproduce(path, system=...)."
+        )
+    return shipped
