@@ -13,6 +13,7 @@ import numpy as np
 from ..parameters.errors import InputError, RangeError, SimulationError, unknown
 from ..parameters.patients import ASSAY_DRAWS, Draws
 from ..parameters.units import DAYS_PER_MONTH
+from .courses import area, last_above, peak
 from .imwg import CR, PR, Response, judge, measure
 from .relapse import causes
 from .solution import Solution
@@ -171,30 +172,36 @@ def outcomes(solution: Solution, patients: Mapping[str, np.ndarray], draws: Draw
     InputError, SimulationError
         If a visit was not recorded; if no patient could be integrated.
     """
-    days, times = visits.days, solution.times
     usable = np.isfinite(solution.eradication)
     if not usable.any():
         reasons = ", ".join(sorted({failure.reason for failure in solution.failures}))
         raise SimulationError(f"none of {solution.n} patients could be integrated ({reasons}); see solution.failures.")
+    return outcomes_of_part(solution, patients, draws, visits)
+
+
+def outcomes_of_part(solution: Solution, patients: Mapping[str, np.ndarray], draws: Draws, visits: Visits) -> Outcomes:
+    """`outcomes` of some patients of a cohort, of whom all may have failed."""
+    days, times = visits.days, solution.times
+    usable = np.isfinite(solution.eradication)
     gone = np.where(usable, solution.eradication, 0.0)
-    tumour, m_protein = solution["tumour"], solution["m_protein"]
+    # Observables of a patient stand side by side in memory; a copy of the few that are read again and again is quicker.
+    tumour, m_protein, car_t = (np.ascontiguousarray(solution[name]) for name in ("tumour", "m_protein", "car_t"))
     here = _recorded(times, days)
-    branches = _branches(times, tumour, m_protein, gone, patients["k_clearance_m_protein"])
+    branches, back = _branches(times, here, tumour, m_protein, gone, patients["k_clearance_m_protein"])
     death = death_without_progression(patients, draws.death[: solution.n])
     alive = days[None, :] <= death[:, None]
     responses = []
     for branch_tumour, branch_protein in branches:
-        markers = measure(
-            days, np.nan_to_num(branch_protein[:, here]), np.nan_to_num(branch_tumour[:, here]), patients, draws
-        )
-        responses.append(judge(markers, death))
+        if not usable.all():
+            branch_tumour, branch_protein = np.nan_to_num(branch_tumour), np.nan_to_num(branch_protein)
+        responses.append(judge(measure(days, branch_protein, branch_tumour, patients, draws), death))
     shown = np.stack([response.shown for response in responses])
-    c_max, t_max = peak(times, solution["car_t"])
+    c_max, t_max = peak(times, car_t)
     rows = np.arange(solution.n)
     at = _recorded(times, np.where(np.isfinite(shown[0]), shown[0], 0.0))
     density = np.where(np.isfinite(shown[0]), solution["density_mean"][rows, at], np.nan)
     seen_until = np.minimum(shown, np.minimum(death, visits.until))
-    persistence = np.stack([last_above(times, solution["car_t"], patients["limit_car_t"], day) for day in seen_until])
+    persistence = np.stack([last_above(times, car_t, patients["limit_car_t"], day) for day in seen_until])
     return Outcomes(
         visits=visits,
         weight=np.stack([1.0 - gone, gone]),
@@ -202,12 +209,12 @@ def outcomes(solution: Solution, patients: Mapping[str, np.ndarray], draws: Draw
         death=death,
         c_max=c_max,
         t_max=t_max,
-        auc_28=area(times, solution["car_t"], 28.0),
+        auc_28=area(times, car_t, 28.0),
         persistence=np.where(usable, persistence, np.nan),
-        least_tumour=np.stack([np.where(alive, branch[0][:, here], np.inf).min(axis=1) for branch in branches]),
+        least_tumour=np.stack([np.where(alive, branch[0], np.inf).min(axis=1) for branch in branches]),
         density_before=solution["density_mean"][:, 0],
         density_at_progression=density,
-        cause_shares=causes(solution, patients, responses[0].progression, {"tumour": branches[0][0]}),
+        cause_shares=causes(solution, patients, responses[0].progression, {"tumour": back}),
         soluble_bcma=solution["soluble_bcma"][:, here],
         marrow_cells=patients["marrow_cells"],
         usable=usable.astype(float),
@@ -223,25 +230,32 @@ def _recorded(times: np.ndarray, days: np.ndarray) -> np.ndarray:
     return here
 
 
+_Branch = tuple[np.ndarray, np.ndarray]
+
+
 def _branches(
-    times: np.ndarray, tumour: np.ndarray, m_protein: np.ndarray, gone: np.ndarray, clearance: np.ndarray
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Tumour and M-protein given that the tumour comes back, and given that it was eradicated.
+    times: np.ndarray, here: np.ndarray, tumour: np.ndarray, m_protein: np.ndarray, gone: np.ndarray,
+    clearance: np.ndarray,
+) -> tuple[tuple[_Branch, _Branch], np.ndarray]:  # fmt: skip
+    """Tumour and M-protein at visits given that the tumour comes back, and given that it was eradicated; and the whole
+    course of the tumour that comes back.
 
     The expected tumour is the mean over both; the tumour that survives is larger by 1 / (1 - P) after its lowest
     point. M-protein is linear in the tumour: what was there at the lowest point decays in both branches, what is made
     afterwards comes from survivors.
     """
     lowest = np.argmin(np.where(np.isfinite(tumour), tumour, np.inf), axis=1)
-    rows = np.arange(len(tumour))
-    after = times[None, :] > times[lowest][:, None]
+    turn = times[lowest][:, None]
     alive = np.maximum(1.0 - gone, 1e-9)[:, None]
-    left = m_protein[rows, lowest][:, None] * np.exp(
-        -clearance[:, None] * np.maximum(times[None, :] - times[lowest][:, None], 0.0)
+    course = np.where(times[None, :] > turn, tumour / alive, tumour)
+    days, tumour_then, protein = times[here][None, :], tumour[:, here], m_protein[:, here]
+    after = days > turn
+    left = m_protein[np.arange(len(tumour)), lowest][:, None] * np.exp(
+        -clearance[:, None] * np.maximum(days - turn, 0.0)
     )
-    back = np.where(after, tumour / alive, tumour), np.where(after, left + (m_protein - left) / alive, m_protein)
-    never = np.where(after, 0.0, tumour), np.where(after, left, m_protein)
-    return back, never
+    back = course[:, here], np.where(after, left + (protein - left) / alive, protein)
+    never = np.where(after, 0.0, tumour_then), np.where(after, left, protein)
+    return (back, never), course
 
 
 def death_without_progression(patients: Mapping[str, np.ndarray], uniform: np.ndarray) -> np.ndarray:
@@ -251,50 +265,3 @@ def death_without_progression(patients: Mapping[str, np.ndarray], uniform: np.nd
     first_year = early * DAYS_PER_YEAR
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(due <= first_year, due / early, DAYS_PER_YEAR + (due - first_year) / late)
-
-
-def peak(times: np.ndarray, course: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Highest value and its day, by a parabola through the largest recorded value and its neighbours."""
-    filled = np.nan_to_num(course, nan=-np.inf)
-    top = np.clip(filled.argmax(axis=1), 1, len(times) - 2)
-    rows = np.arange(len(course))
-    t = np.stack([times[top - 1], times[top], times[top + 1]], axis=1)
-    v = np.stack([course[rows, top - 1], course[rows, top], course[rows, top + 1]], axis=1)
-    left, right = t[:, 1] - t[:, 0], t[:, 2] - t[:, 1]
-    rise, fall = (v[:, 1] - v[:, 0]) / left, (v[:, 2] - v[:, 1]) / right
-    bend = (fall - rise) / (left + right)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shift = -(rise + bend * left) / (2.0 * bend)
-    inside = np.isfinite(shift) & (bend < 0) & (shift > -left) & (shift < right)
-    shift = np.where(inside, shift, 0.0)
-    value = v[:, 1] + shift * (rise + bend * left) + bend * shift**2
-    best = course[rows, np.clip(filled.argmax(axis=1), 0, len(times) - 1)]
-    day = np.where(inside, t[:, 1] + shift, times[filled.argmax(axis=1)])
-    return np.where(inside, value, best), np.where(np.isfinite(best), day, np.nan)
-
-
-def area(times: np.ndarray, course: np.ndarray, until: float) -> np.ndarray:
-    """Area under a course from its first recorded day to `until`, at most to its last (trapezoidal rule)."""
-    to = np.clip(until, times[:-1], times[1:])
-    end = course[:, :-1] + np.diff(course, axis=1) * (to - times[:-1]) / np.diff(times)
-    return np.sum(0.5 * (course[:, :-1] + end) * (to - times[:-1]), axis=1)
-
-
-def last_above(times: np.ndarray, course: np.ndarray, limit: np.ndarray, until: np.ndarray) -> np.ndarray:
-    """Last day on which a course stands above an assay limit, within follow-up until a day; 0 if it never does.
-
-    Log-linear between recorded days. A course still above the limit at the end of follow-up gives that day:
-    it is a time of last detection and not a half-life.
-    """
-    above = (course > limit[:, None]) & (times[None, :] <= until[:, None])
-    any_above = above.any(axis=1)
-    last = len(times) - 1 - above[:, ::-1].argmax(axis=1)
-    following = np.minimum(last + 1, len(times) - 1)
-    rows = np.arange(len(course))
-    still = course[rows, following] > limit
-    with np.errstate(divide="ignore", invalid="ignore"):
-        drop = np.log(course[rows, last]) - np.log(np.maximum(course[rows, following], 1e-300))
-        share = (np.log(course[rows, last]) - np.log(limit)) / drop
-    share = np.where(still, 1.0, np.where(np.isfinite(share), np.clip(share, 0.0, 1.0), 0.0))
-    day = times[last] + share * (times[following] - times[last])
-    return np.where(any_above, np.minimum(day, until), 0.0)

@@ -8,6 +8,7 @@ import numpy as np
 
 from .errors import InputError, RangeError, unknown
 from .parameter_set import ParameterSet
+from .streams import MOST_PATIENTS, stream_keys
 
 ASSAY_DRAWS = 160
 """Standard normals kept per patient for assay error, so that every visit of ten years has its own."""
@@ -52,35 +53,49 @@ class Draws:
         )  # fmt: skip
 
 
-@lru_cache(maxsize=32)
-def _draw(names: tuple[str, ...], n: int, seed: int) -> Draws:
-    width = len(names)
-    normal, uniform = np.empty((n, width)), np.empty((n, width))
-    assay, death = np.empty((n, ASSAY_DRAWS, 2)), np.empty(n)
-    for patient in range(n):
-        stream = np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, patient))))
-        death[patient] = stream.random()
-        assay[patient] = stream.standard_normal((ASSAY_DRAWS, 2))
-        uniform[patient] = stream.random(width)
-        normal[patient] = stream.standard_normal(width)
-    for array in (normal, uniform, assay, death):
-        array.setflags(write=False)
-    return Draws(seed, names, normal, uniform, assay, death)
-
-
-def draw(parameters: ParameterSet, n: int, seed: int) -> Draws:
+def draw(parameters: ParameterSet, n: int, seed: int, *, first: int = 0) -> Draws:
     """Draw the randomness of `n` virtual patients; patient i is the same whatever `n` is.
+
+    `first` is the number of the first of them: `draw(parameters, 10, seed, first=90)` are the last ten of a hundred.
 
     Raises
     ------
     RangeError
-        If `n` is not a positive whole number or the seed is negative.
+        If `n` is not a positive whole number, or `first` or the seed is negative.
     """
     if int(n) != n or n < 1:
         raise RangeError(f"number of virtual patients = {n}; expected a whole number of at least 1.")
     if int(seed) != seed or seed < 0:
         raise RangeError(f"seed = {seed}; expected a whole number of at least 0.")
-    return _draw(tuple(sorted(parameters.names)), int(n), int(seed))
+    if int(first) != first or first < 0 or first + n > MOST_PATIENTS:
+        raise RangeError(f"first patient = {first}, of {n}; expected whole numbers from 0 to {MOST_PATIENTS - 1}.")
+    names = tuple(sorted(parameters.names))
+    return _draw(names, int(n), int(seed)) if first == 0 else _streams(names, int(first), int(n), int(seed))
+
+
+@lru_cache(maxsize=32)
+def _draw(names: tuple[str, ...], n: int, seed: int) -> Draws:
+    """The first patients of a seed, who are asked for again and again; parts of a large cohort are not kept."""
+    return _streams(names, 0, n, seed)
+
+
+def _streams(names: tuple[str, ...], first: int, n: int, seed: int) -> Draws:
+    width = len(names)
+    normal, uniform = np.empty((n, width)), np.empty((n, width))
+    assay, death = np.empty((n, ASSAY_DRAWS, 2)), np.empty(n)
+    # One generator is set to the beginning of each patient's stream: making a new one takes longer than drawing.
+    bits = np.random.Philox(key=0)
+    stream, state = np.random.Generator(bits), bits.state
+    for patient, key in enumerate(stream_keys(seed, np.arange(first, first + n))):
+        state["state"]["key"] = key
+        bits.state = state
+        death[patient] = stream.random()
+        stream.standard_normal(out=assay[patient])
+        stream.random(out=uniform[patient])
+        stream.standard_normal(out=normal[patient])
+    for array in (normal, uniform, assay, death):
+        array.setflags(write=False)
+    return Draws(seed, names, normal, uniform, assay, death)
 
 
 def make_patients(

@@ -1,0 +1,103 @@
+"""Does a virtual patient cost the same in a cohort of a hundred and in one of a million?
+
+Every size runs in a process of its own: patients are drawn, simulated for five years and judged at every visit, the
+tumour's running quantiles are counted, and progression-free survival of all is estimated at the end. Loading the
+program and compiling the model (`start`) is measured apart. Peak memory is that of the whole process.
+
+    python benchmarks/scale.py --most 100000 --folder runs/scale
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from perdure.experiments.pictures.picture import save_picture
+from perdure.experiments.pictures.scale import SizeToDraw, scale_picture
+from perdure.model.catalogue import read_catalogue
+from perdure.model.cohort import CohortResult, simulate_cohort
+from perdure.model.cohort_outcomes import Endpoints
+from perdure.model.cohort_parts import Cohort
+from perdure.model.endpoints import Visits
+from perdure.model.quantiles import Quantiles
+from perdure.model.regimen import give, infuse
+from perdure.model.simulate import Solver
+
+REGIMENS = {
+    "alone": infuse("cilta_cel"),
+    "lenalidomide": infuse("cilta_cel") + give("lenalidomide", 10, start=30, months=24, cycle=28, days_on=21),
+}
+VISITS = Visits(months=60.0)
+LIMIT = 2.0
+"""Gigabytes that a million patients may need."""
+
+
+def run(patients: int, workers: int, regimen: str) -> CohortResult:
+    kept = {"endpoints": Endpoints(VISITS), "tumour": Quantiles("tumour", tuple(VISITS.days), 1.0, 1e14)}
+    cohort = Cohort(read_catalogue(), patients, 1, "cilta_cel", "late_line")
+    return simulate_cohort(cohort, {regimen: REGIMENS[regimen]}, reduce=kept, solver=Solver(workers=workers))
+
+
+def measure(patients: int, workers: int, regimen: str, started: float) -> dict[str, float]:
+    """Seconds and peak memory of this process, after a small cohort that loads everything."""
+    run(64, workers, regimen)
+    begin, busy = time.perf_counter(), time.process_time()
+    result = run(patients, workers, regimen)[regimen]
+    median = result["endpoints"].progression_free().median()
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - busy
+    unit = 1.0 if sys.platform == "darwin" else 1024.0  # of ru_maxrss, in bytes
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+    return {
+        "patients": patients, "workers": workers, "start": begin - started, "seconds": seconds, "cpu": cpu,
+        "gigabytes": peak, "median": median, "failed": result.failed,
+    }  # fmt: skip
+
+
+def in_a_process_of_its_own(patients: int, workers: int, regimen: str) -> dict[str, float]:
+    command = [sys.executable, __file__, "--one", str(patients), "--workers", str(workers), "--regimen", regimen]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def show(rows: Sequence[dict[str, float]]) -> None:
+    """Print the rows; `ratio` is how much faster than one worker, `busy` the processors in use on average."""
+    print(f"{'patients':>9}{'workers':>9}{'start s':>9}{'seconds':>10}{'us/patient':>12}{'cpu us':>9}{'busy':>7}"
+          f"{'ratio':>7}{'peak GB':>9}{'median PFS':>12}{'failed':>8}")  # fmt: skip
+    for row in rows:
+        alone = [one["seconds"] for one in rows if (one["patients"], one["workers"]) == (row["patients"], 1)]
+        each, cpu = (1e6 * row[kind] / row["patients"] for kind in ("seconds", "cpu"))
+        print(f"{row['patients']:>9.0f}{row['workers']:>9.0f}{row['start']:>9.2f}{row['seconds']:>10.3f}{each:>12.1f}"
+              f"{cpu:>9.1f}{row['cpu'] / row['seconds']:>7.2f}{alone[0] / row['seconds']:>7.2f}"
+              f"{row['gigabytes']:>9.2f}{row['median']:>12.2f}{row['failed']:>8.0f}")  # fmt: skip
+
+
+def main() -> None:
+    started = time.perf_counter()
+    cores = os.cpu_count() or 1
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--most", type=int, default=1_000_000, help="largest cohort (default one million)")
+    options.add_argument("--workers", type=int, nargs="+", default=sorted({1, cores}), help="default 1 and all cores")
+    options.add_argument("--regimen", choices=REGIMENS, default="alone", help="what is given (default the cells alone)")
+    options.add_argument("--folder", type=Path, help="folder for the picture; none is drawn without it")
+    options.add_argument("--one", type=int, default=0, help="measure one cohort of this size here, as JSON")
+    chosen = options.parse_args()
+    if chosen.one:
+        print(json.dumps(measure(chosen.one, chosen.workers[0], chosen.regimen, started)))
+        return
+    sizes = [10**power for power in range(2, 7) if 10**power <= chosen.most]
+    rows = [in_a_process_of_its_own(n, workers, chosen.regimen) for n in sizes for workers in chosen.workers]
+    show(rows)
+    if chosen.folder is not None:
+        drawn = [
+            SizeToDraw(int(row["patients"]), int(row["workers"]), row["seconds"], row["gigabytes"]) for row in rows
+        ]  # fmt: skip
+        print(*save_picture(scale_picture(drawn, limit=LIMIT), chosen.folder), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
