@@ -1,33 +1,29 @@
-"""How many virtual patients a second does one core follow for five years, and how exactly?
+"""How many virtual patients a second does one core follow for five years, and how exactly, and how many do others?
 
-The compiled engine against LSODA of scipy on the same equations as plain Python, and against numbalsoda (LSODA on the
-same equations compiled) where that is installed. Errors are against the implicit referee at a tight tolerance, so that
-methods are compared at the error that they reach and not at the tolerance that they were asked for.
+Our engine against numbalsoda (LSODA and DOP853), CVODE (scikit-sundae, libroadrunner) and scipy LSODA, on the same
+patients and equations, in one run. Errors are against the implicit referee at a tight tolerance, so that engines are
+compared at the error that they reach and not at the tolerance that they were asked for.
 
-    python benchmarks/engine.py --patients 6
+    python benchmarks/engine.py --patients 16
+    python benchmarks/engine.py --peers numbalsoda,libroadrunner --reference runs/reference.npz
 """
 
 import argparse
-import importlib
-import importlib.util
-import math
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import ClassVar
 
-import numba
 import numpy as np
+from peers import LIBRARIES, Library
+from peers.problem import Peer, Problem
+from peers.reference import reference
 
 from perdure.model.catalogue import read_catalogue
-from perdure.model.engine.codegen import generate
-from perdure.model.engine.drug_levels import drug_inputs
-from perdure.model.engine.referee import Equations
-from perdure.model.myeloma import myeloma
-from perdure.model.pharmacokinetics import unit_responses
 from perdure.model.regimen import Regimen, give, infuse
 from perdure.model.simulate import Solver, simulate
-from perdure.model.therapy import read_therapy
 from perdure.parameters.patients import draw, make_patients
 
 GRID = np.append(np.arange(0.0, 1800.0, 30.4375), 1826.0)
@@ -36,155 +32,155 @@ REGIMENS = {
     "with two years of lenalidomide, 10 mg on 21 of 28 days": infuse("ide_cel")
     + give("lenalidomide", 10, start=30, months=24, cycle=28, days_on=21),
 }
-REFERENCE_RTOL = 1e-10
-COPIES = 50
+CROWD = 50
+"""Our engine follows this many times as many patients of the same population, because it is made for populations."""
+TARGET_ERROR = 1e-4
 
 Patients = Mapping[str, np.ndarray]
-Run = Callable[[], np.ndarray]
-"""Follows all patients once; returns ln(tumour cells): array (patients, times)."""
+
+
+class Perdure(Peer):
+    """Our engine on one core: a population of which the first patients are those of the others."""
+
+    name: ClassVar[str] = "perdure"
+
+    def __init__(self, problem: Problem, crowd: Patients) -> None:
+        super().__init__(problem)
+        self.crowd = crowd
+        self.run(1e-3)  # compiles
+
+    def run(self, rtol: float) -> np.ndarray:
+        """Follow the whole population."""
+        solver = Solver(rtol=rtol, workers=1, few=0.0)
+        return np.log(simulate(self.crowd, self.problem.regimen, times=self.problem.grid, solver=solver)["tumour"])
 
 
 @dataclass(frozen=True)
 class Row:
+    """One engine at one tolerance; errors are the largest |error of ln(tumour cells)| of each patient."""
+
     method: str
     rtol: float
-    per_second: float
-    error: float
+    median: float
     worst: float
+    speed: float
 
 
-def measure(method: str, rtol: float, run: Run, right: np.ndarray, at_least: float) -> Row:
-    """Repeat a run for some seconds; `error` and `worst` are the median and the largest |error of ln tumour|."""
-    found = run()
-    start, rounds = time.process_time(), 0  # time of this process only: others may be at work
-    while time.process_time() - start < at_least or rounds == 0:
-        run()
-        rounds += 1
-    speed = rounds * len(found) / (time.process_time() - start)
+def measure(peer: Peer, rtol: float, right: np.ndarray, seconds: float) -> Row:
+    """Run again and again for some seconds; the fastest run counts, for all engines alike."""
+    best, spent, found = np.inf, 0.0, np.empty(0)
+    while spent < seconds:
+        start = time.process_time()  # time of this process only: others may be at work
+        found = peer.run(rtol)
+        once = time.process_time() - start
+        best, spent = min(best, once), spent + max(once, 1e-6)
     errors = np.abs(found[: len(right)] - right).max(axis=1)
-    return Row(method, rtol, speed, float(np.median(errors)), float(errors.max()))
+    return Row(peer.name, rtol, float(np.median(errors)), float(errors.max()), len(found) / best)
 
 
-def burden(states: np.ndarray) -> np.ndarray:
-    tumour = [state.group == "tumour" for state in myeloma().states]
-    return np.log(states[..., tumour].sum(axis=-1))
+def measure_all(peer: Peer, right: np.ndarray, seconds: float) -> list[Row]:
+    """All tolerances of an engine; one at which it gives up is left out, and said."""
+    rows = []
+    for rtol in peer.rtols:
+        try:
+            rows.append(measure(peer, rtol, right, seconds))
+        except RuntimeError as trouble:
+            print(f"{peer.name}, rtol = {rtol:g}, is left out: {trouble}")
+    return rows
 
 
-def engine(patients: Patients, regimen: Regimen, rtol: float) -> Run:
-    """Many copies of the patients, because a call has a cost of its own that a population shares."""
-    solver = Solver(rtol=rtol, workers=1, few=0.0)
-    many = {name: np.tile(values, COPIES) for name, values in patients.items()}
-    return lambda: np.log(simulate(many, regimen, times=GRID, solver=solver)["tumour"])
+def speed_at(rows: Sequence[Row], error: float, kind: str = "worst") -> float | None:
+    """Patients/s of an engine at an error, on a straight line between its own rows in log-log.
+
+    No engine is given an error that it has not reached: beyond its largest error its fastest row counts, and below
+    its smallest one there is no answer.
+    """
+    front: list[Row] = []
+    for row in sorted(rows, key=lambda row: (getattr(row, kind), -row.speed)):
+        if not front or row.speed > front[-1].speed:
+            front.append(row)
+    if not front or error < getattr(front[0], kind):
+        return None
+    errors, speeds = [np.log(getattr(row, kind)) for row in front], [np.log(row.speed) for row in front]
+    return float(np.exp(np.interp(np.log(error), errors, speeds)))
 
 
-def scipy_lsoda(people: Sequence[Equations], regimen: Regimen, rtol: float) -> Run:
-    return lambda: np.stack([burden(one.integrate(regimen, GRID, "LSODA", rtol, slack=1.0)) for one in people])
+def show(title: str, rows: Sequence[Row]) -> None:
+    """Print the rows; the last column is our speed at the row's worst error over the row's speed."""
+    ours = [row for row in rows if row.method == Perdure.name]
+    print(f"\n{title}")
+    print(f"{'method':<33}{'rtol':>7}{'median error':>14}{'worst error':>13}{'patients/s':>12}{'ours / this':>13}")
+    for row in rows:
+        own = speed_at(ours, row.worst)
+        ratio = "" if row.method == Perdure.name else "-" if own is None else f"{own / row.speed:.3g}"
+        print(f"{row.method:<33}{row.rtol:>7.0e}{row.median:>14.1e}{row.worst:>13.1e}{row.speed:>12.4g}{ratio:>13}")
 
 
-class CompiledLsoda:
-    """LSODA of numbalsoda on the compiled equations, restarted at every dose."""
+def conclude(name: str, rows: Sequence[Row]) -> None:
+    """One line for the worst patient's error and one for the median patient's: the fastest peer and ourselves."""
+    of = {method: [row for row in rows if row.method == method] for method in dict.fromkeys(r.method for r in rows)}
+    for kind in ("worst", "median"):
+        speeds = {method: speed_at(some, TARGET_ERROR, kind) for method, some in of.items()}
+        own = speeds.pop(Perdure.name, None)
+        peers = {method: speed for method, speed in speeds.items() if speed is not None}
+        best = max(peers, key=lambda method: peers[method], default="")
+        parts = [f"{best}, {peers[best]:.4g} patients/s" if best else "none reached it"]
+        parts.append(f"perdure {own:.4g} patients/s" if own is not None else "perdure did not reach it")
+        if best and own is not None:
+            parts.append(f"ratio {own / peers[best]:.3g}")
+        print(f"{name}: fastest peer at {kind} error <= {TARGET_ERROR:.0e}: {'; '.join(parts)}")
 
-    def __init__(self, patients: Patients, regimen: Regimen) -> None:
-        self.library: Any = importlib.import_module("numbalsoda")
-        system = myeloma()
-        self.equations = [Equations(system, patients, i) for i in range(len(patients["tumour_baseline"]))]
-        self.scale = np.array([state.tolerance for state in system.states])
-        drugs = [read_therapy(put.drug) for put in system.inputs]
-        self.weight, self.rate = unit_responses(drugs, patients, len(self.equations))
-        self.slope = self._compile()
-        names = [put.drug for put in system.inputs]
-        given = [dose for dose in regimen.doses if dose.therapy in names]
-        self.doses = [(dose.day, names.index(dose.therapy), dose.amount) for dose in given]
-        self.start = [one.initial() + one.cells(regimen, 0.0) for one in self.equations]
-        self.edges = sorted({0.0, float(GRID[-1]), *(day for day, _, _ in self.doses if day < GRID[-1])})
 
-    def _compile(self) -> Any:
-        """Right-hand side with the signature of numbalsoda; states are scaled by what is negligible in each."""
-        space: dict[str, Any] = {"math": math}
-        exec(generate(myeloma()).source, space)
-        functions: list[Any] = [numba.njit(f) for f in (space["rhs"], space["forcing"], drug_inputs)]
-        rhs, forcing, levels = functions
-        view: Any = numba.carray  # pyright: ignore[reportPrivateImportUsage]
-        n, n_c, n_f = space["SIZES"][:3]
-        n_p, n_x = len(myeloma().parameters), self.weight.shape[1]
-        ends = np.cumsum([n_p, n_c, n, 2 * n_x, 2 * n_x, 2 * n_x, n_x, n_f, n_x, n, 1])
-        self.size = int(ends[-1])
-        e_p, e_c, e_s, e_w, e_r, e_k, e_i, e_f, e_x, e_y, e_t = (int(end) for end in ends)
-
-        def slope(t, u, du, data):  # noqa: ANN001, ANN202
-            d, scaled, out = view(data, (e_t,)), view(u, (n,)), view(du, (n,))
-            p, c, scale, f, x, y = d[:e_p], d[e_p:e_c], d[e_c:e_s], d[e_i:e_f], d[e_f:e_x], d[e_x:e_y]
-            weight, rate = d[e_s:e_w].reshape(n_x, 2), d[e_w:e_r].reshape(n_x, 2)
-            levels(t - d[e_y], weight, rate, d[e_r:e_k].reshape(n_x, 2), d[e_k:e_i], x)
-            forcing(p, c, x, f)
-            for i in range(n):
-                y[i] = scaled[i] * scale[i]
-            rhs(p, c, f, y, out)
-            for i in range(n):
-                out[i] /= scale[i]
-
-        return numba.cfunc(self.library.lsoda_sig)(slope)
-
-    def at(self, rtol: float) -> Run:
-        return lambda: np.stack([self._one(i, rtol) for i in range(len(self.equations))])
-
-    def _one(self, patient: int, rtol: float) -> np.ndarray:
-        one, weight, rate = self.equations[patient], self.weight[patient], self.rate[patient]
-        y = self.start[patient] / self.scale
-        states = np.empty((len(GRID), len(y)))
-        states[0] = y
-        coefficient, waiting = np.zeros_like(weight), 0
-        for start, end in zip(self.edges[:-1], self.edges[1:], strict=True):
-            while waiting < len(self.doses) and self.doses[waiting][0] <= start:
-                _, drug, amount = self.doses[waiting]
-                coefficient[drug] += amount * weight[drug]
-                waiting += 1
-            data = np.zeros(self.size)
-            head = np.concatenate([one.p, one.c, self.scale, weight.ravel(), rate.ravel(), coefficient.ravel()])
-            data[: len(head)], data[-1] = head, start
-            inside = np.flatnonzero((start < GRID) & (end >= GRID))
-            days = np.unique(np.concatenate([[start], GRID[inside], [end]]))
-            found, fine = self.library.lsoda(self.slope.address, y, days, data, rtol, 1.0, 100_000)
-            if not fine:
-                raise RuntimeError(f"numbalsoda stopped between day {start:g} and day {end:g}.")
-            states[inside] = found[1 : 1 + len(inside)]
-            y = np.maximum(found[-1], 0.0)
-            coefficient *= np.exp(-rate * (end - start))
-        return burden(np.maximum(states, 0.0) * self.scale)
+def chosen_libraries(names: str) -> list[Library]:
+    """The libraries asked for that are installed; says which are missing and how to install them."""
+    known = {library.name: library for library in LIBRARIES}
+    wanted = list(known) if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
+    for name in wanted:
+        if name not in known:
+            raise SystemExit(f"--peers: there is no '{name}'; choose from {', '.join(known)}, or all.")
+        if not known[name].available:
+            print(f"{name} is not installed and is left out: {known[name].install}")
+    return [known[name] for name in wanted if known[name].available]
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--patients", type=int, default=6, help="virtual patients (default 6)")
+    options.add_argument("--patients", type=int, default=16, help="virtual patients of the peers (default 16)")
     options.add_argument("--seconds", type=float, default=1.0, help="time for each measurement (default 1)")
+    options.add_argument("--peers", default="all", help=f"all, or some of {','.join(x.name for x in LIBRARIES)}")
+    kept = Path(tempfile.gettempdir()) / "perdure_benchmark_reference.npz"
+    options.add_argument("--reference", type=Path, default=kept, help=f"file that keeps right answers (default {kept})")
     chosen = options.parse_args()
-    catalogue = read_catalogue()
-    patients = make_patients(catalogue, draw(catalogue, chosen.patients, 1), product="ide_cel", population="late_line")
-    people = [Equations(myeloma(), patients, i) for i in range(chosen.patients)]
-    has_numbalsoda = importlib.util.find_spec("numbalsoda") is not None
+    libraries = chosen_libraries(chosen.peers)
+    crowd = population(chosen.patients * CROWD)
+    patients = {name: np.asarray(values)[: chosen.patients] for name, values in crowd.items()}
+    lines: list[tuple[str, list[Row]]] = []
     for name, regimen in REGIMENS.items():
-        right = np.stack([burden(one.integrate(regimen, GRID, "Radau", REFERENCE_RTOL)) for one in people])
-        rows = []
-        for rtol in (1e-4, 1e-5, 1e-6, 1e-7, 1e-8):
-            rows.append(measure("perdure", rtol, engine(patients, regimen, rtol), right, chosen.seconds))
-        for rtol in (1e-4, 1e-6, 1e-8):
-            rows.append(measure("scipy LSODA", rtol, scipy_lsoda(people, regimen, rtol), right, chosen.seconds))
-        if has_numbalsoda:
-            compiled = CompiledLsoda(patients, regimen)
-            for rtol in (1e-4, 1e-6, 1e-8):
-                rows.append(measure("numbalsoda", rtol, compiled.at(rtol), right, chosen.seconds))
+        rows = compare(crowd, patients, regimen, libraries, chosen)
         show(f"{name} ({chosen.patients} patients)", rows)
+        lines.append((name, rows))
+    print()
+    for name, rows in lines:
+        conclude(name, rows)
 
 
-def show(title: str, rows: Sequence[Row]) -> None:
-    """Print the rows; the last column compares with the fastest of our rows whose worst error is no larger."""
-    ours = [row for row in rows if row.method == "perdure"]
-    print(f"\n{title}")
-    print(f"{'method':<14}{'rtol':>8}{'median error':>15}{'worst error':>14}{'patients/s':>13}{'ours / this':>13}")
-    for row in rows:
-        as_good = [own.per_second for own in ours if own.worst <= row.worst]
-        ratio = f"{max(as_good) / row.per_second:.3g}" if as_good and row.method != "perdure" else ""
-        print(f"{row.method:<14}{row.rtol:>8.0e}{row.error:>15.1e}{row.worst:>14.1e}{row.per_second:>13.4g}{ratio:>13}")
+def population(n: int) -> Patients:
+    """Virtual patients of the late line; patient i is the same whatever `n` is."""
+    catalogue = read_catalogue()
+    return make_patients(catalogue, draw(catalogue, n, 1), product="ide_cel", population="late_line")
+
+
+def compare(
+    crowd: Patients, patients: Patients, regimen: Regimen, libraries: Sequence[Library], chosen: argparse.Namespace
+) -> list[Row]:
+    """All rows of one regimen."""
+    problem = Problem(patients, regimen, GRID)
+    right = reference(problem, chosen.reference)
+    rows = measure_all(Perdure(problem, crowd), right, chosen.seconds)
+    for library in libraries:
+        for peer in library.build(problem):
+            rows += measure_all(peer, right, chosen.seconds)
+    return rows
 
 
 if __name__ == "__main__":
