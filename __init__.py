@@ -7,7 +7,8 @@ The names below are what most work needs, and are loaded when first used, so tha
     trial = treat("ide_cel", "late_line", infuse("ide_cel") + give("lenalidomide", start=21, months=24))
     print(trial.pfs().median())
 
-Everything else is found by its path, for example `perdure.model.endpoints`.
+Everything else is found by its path, for example `perdure.model.endpoints`. What a rule does, `start`, `stop`, `hold` and
+`resume`, is in `perdure.model.rules`: those words alone would say too little here.
 """
 
 from importlib import import_module
@@ -16,24 +17,40 @@ from typing import Any
 # Where each public name lives, relative to perdure.
 _HOME = {
     "Bolus": "model.regimen",
+    "Cohort": "model.cohort_parts",
+    "Courses": "model.reduction",
+    "Endpoints": "model.cohort_outcomes",
     "Infusion": "model.regimen",
     "InputError": "parameters.errors",
+    "Moments": "model.reduction",
     "PerdureError": "parameters.errors",
+    "Quantiles": "model.quantiles",
     "Regimen": "model.regimen",
+    "Rule": "model.rules",
     "Solver": "model.simulate",
     "Visits": "model.endpoints",
+    "above": "model.rules",
+    "below": "model.rules",
     "draw": "parameters.patients",
+    "every": "model.rules",
+    "fallen": "model.rules",
     "give": "model.regimen",
     "infuse": "model.regimen",
     "kaplan_meier": "model.survival",
     "make_patients": "parameters.patients",
     "myeloma": "model.myeloma",
     "outcomes": "model.endpoints",
+    "progression": "model.rules",
     "read_calibration": "fitting.calibration",
     "read_catalogue": "model.catalogue",
     "read_population": "parameters.population",
     "read_therapy": "model.therapy",
+    "remission": "model.rules",
+    "reproduce": "model.reproduce",
+    "risen": "model.rules",
+    "sensitivities": "model.sensitivity",
     "simulate": "model.simulate",
+    "simulate_cohort": "model.cohort",
     "treat": "experiments.treat",
 }
 

@@ -16,8 +16,6 @@ from .system import System
 from .therapy import Therapy, read_therapies
 
 MICROLITRES_PER_LITRE = 1e6
-FIRST_STEP = 0.02
-"""First trial step, days."""
 TERMS = 2
 """Exponentials per drug, as `unit_responses` gives them."""
 

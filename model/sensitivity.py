@@ -15,7 +15,6 @@ from ..parameters.errors import InputError, RangeError, unknown
 from .engine.batch import Batch, Recording, Schedule
 from .engine.choice import make_engine
 from .preparation import (
-    FIRST_STEP,
     TERMS,
     columns_of,
     dose_edges,
@@ -143,7 +142,7 @@ def sensitivities(
     infusions = [dose.day for dose in regimen.doses if dose.therapy == regimen.product]
     widths = eradication_grid(stop, infusions) if solver.few > 0 and system.branching else np.zeros(0)
     recording = Recording(base.times, widths)
-    settings = np.array([stop, solver.rtol, solver.max_step, float(solver.most_steps), FIRST_STEP])
+    settings = solver.settings(stop)
     plus, minus, copies = _seats(len(used), engine.sizes["LANES"])
     factors = {name: np.ones(copies) for name in columns}
     for name, up, down in zip(used, plus, minus, strict=True):

@@ -12,7 +12,6 @@ from .engine.batch import Batch, Recording
 from .engine.choice import make_engine
 from .failure import case_of, ledger
 from .preparation import (
-    FIRST_STEP,
     TERMS,
     check_times,
     columns_of,
@@ -30,6 +29,9 @@ from .steering import Note, Steering, events, started
 from .system import System
 from .threads import in_threads
 
+FIRST_STEP = 0.02
+"""First trial step, days."""
+
 
 @dataclass(frozen=True)
 class Solver:
@@ -38,8 +40,9 @@ class Solver:
     `rtol` is the relative tolerance per step; absolute tolerances are declared with the states. `few` is the
     number of tumour cells below which the probability of eradication is worth computing. `method` is the integrator:
     'explicit' (Dormand-Prince 5(4)), or 'stiff' (Rodas5P) for systems with rates that are far apart.
-    `engine` runs it: 'compiled', or about a thousand times slower 'scipy'; 'auto' is 'compiled' where llvmlite is
-    installed.
+    `engine` runs it: 'compiled', or some hundred times slower 'scipy'; 'auto' is 'compiled' where there is llvmlite.
+    With `exact_outputs` the compiled engine ends a step at every output (and at every interval of eradication), instead
+    of reading it from the continuous extension; results then depend on the output grid, within the tolerance.
     """
 
     rtol: float = 1e-6
@@ -49,6 +52,7 @@ class Solver:
     workers: int = 0
     method: Literal["explicit", "stiff"] = "explicit"
     engine: Literal["auto", "compiled", "scipy"] = "auto"
+    exact_outputs: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -56,6 +60,11 @@ class Solver:
             raise RangeError(f"rtol = {self.rtol:g}; expected between 1e-13 and 1e-2.")
         if not self.max_step > 0 or self.most_steps < 1 or self.workers < 0 or self.few < 0:
             raise RangeError("max_step and most_steps must be positive, few and workers not negative.")
+
+    def settings(self, stop: float) -> np.ndarray:
+        """What the integrators read: last day, tolerance, longest step, most steps, first step, exact outputs."""
+        numbers = (stop, self.rtol, self.max_step, self.most_steps, FIRST_STEP, self.exact_outputs)
+        return np.array(numbers, dtype=float)
 
     @property
     def threads(self) -> int:
@@ -114,7 +123,7 @@ def simulate(
     followed = solver.few > 0 and len(numbers.branching) > 0
     widths = eradication_grid(stop, [*infusions, *steering.infusions]) if followed else np.zeros(0)
     recording = Recording(steering.times(grid), widths)
-    settings = np.array([stop, solver.rtol, solver.max_step, float(solver.most_steps), FIRST_STEP])
+    settings = solver.settings(stop)
     out = np.empty((n, len(grid), len(system.observables)))
     delivered = np.zeros((n, len(system.states) + len(drugs)))
     reason, reached = np.zeros(n, dtype=np.int64), np.zeros(n)

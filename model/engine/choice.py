@@ -7,7 +7,6 @@ from threading import RLock
 
 from ...parameters.errors import InputError, unknown
 from ..system import System
-from .fallback import Interpreted
 from .source import METHODS, Engine, engine_source
 
 ENGINES = ("auto", "compiled", "scipy")
@@ -40,10 +39,9 @@ def make_engine(system: System, terms: int, method: str = "explicit", engine: st
         )
     if absent:
         _warn_once(absent)
-    with _ONE_AT_A_TIME:
+    with _ONE_AT_A_TIME:  # neither is imported at the top: nobody waits for what is not used, or does not have it
         if absent or engine == "scipy":
             return _interpreted(system, terms, method)
-        # not imported at the top: whoever has no llvmlite, or runs nothing, never loads it
         return import_module(".compiled", __package__).compile_system(system, terms, method)
 
 
@@ -58,14 +56,14 @@ def why_not_compiled() -> str:
 
 
 @lru_cache(maxsize=32)
-def _interpreted(system: System, terms: int, method: str) -> Interpreted:
-    return Interpreted(engine_source(system, terms, method), method)
+def _interpreted(system: System, terms: int, method: str) -> Engine:
+    return import_module(".fallback", __package__).Interpreted(engine_source(system, terms, method), method)
 
 
 @cache
 def _warn_once(absent: str) -> None:
     warnings.warn(
-        f"llvmlite cannot be imported ({absent}), so simulations run as plain Python, about a thousand times slower; "
+        f"llvmlite cannot be imported ({absent}), so simulations run as plain Python, some hundred times slower; "
         "with llvmlite installed they are compiled.",
         SlowEngineWarning,
         stacklevel=4,  # the caller of simulate

@@ -124,7 +124,7 @@ class _Patient:
     def _segment(self, solver: type[RK45] | type[Radau]) -> int:
         """Steps up to the next dose; returns why it ended before it."""
         given, engine, clock = self.given, self.engine, self.clock
-        _, rtol, max_step, most_steps, _ = given.settings
+        _, rtol, max_step, most_steps, _, _ = given.settings
         start, last = clock[engine.START], clock[engine.LAST]
         first = min(clock[engine.H], max_step, last - start)
         if clock[engine.DOSED]:

@@ -82,10 +82,11 @@ def follow(
     """Follow patients `first` to `last` (not included).
 
     `mode`: go on from checkpoints; give the doses of the last day; step together with the first lane. `settings`: last
-    day, relative tolerance, longest step, most steps, first step. `edges`: first dose edge of every patient, and the
-    one after its last. `doses`: day and amount of every edge; `targets`: its kind and its state or drug. Marks are
-    outputs: what is `saved` at their days. `watch`: observable and direction of every watch; `limits`, `armed`: by
-    patient and watch; `fired`: the watch that stopped a patient. Patients that have failed stay where they are.
+    day, relative tolerance, longest step, most steps, first step, whether outputs end steps. `edges`: first dose edge
+    of every patient, and the one after its last. `doses`: day and amount of every edge; `targets`: its kind and its
+    state or drug. Marks are outputs: what is `saved` at their days. `watch`: observable and direction of every watch;
+    `limits`, `armed`: by patient and watch; `fired`: the watch that stopped a patient. Patients that have failed stay
+    where they are.
     """
     rtol = settings[1]
     p = lane_array(N_PARAMETERS)
@@ -169,6 +170,8 @@ def follow(
                     k[i] = where(fresh, trial[i], k[i])
             clock[FRESH] = 0.0
         goal = min(clock[LAST], clock[PAUSE])
+        if settings[5] > 0.0:
+            goal = where(clock[DUE] > t, min(goal, clock[DUE]), goal)
         gap = goal - t
         h = min(clock[H], settings[2])
         if mode[2] != 0:

@@ -6,7 +6,7 @@ The whole is one text in the language of `lanes`. The compiler translates it; wh
 import ast
 import inspect
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -78,6 +78,7 @@ def engine_source(system: System, terms: int, method: str = "explicit") -> Sourc
     return Source(text, code.parameters, arguments)
 
 
+@cache
 def _definitions(module: ModuleType) -> str:
     """Source of a module without its docstring and imports: what it needs stands before it in the same source."""
     text = inspect.getsource(module)
