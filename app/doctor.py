@@ -5,7 +5,6 @@ import platform
 import tempfile
 import time
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from perdure.experiments.treat import treat
@@ -16,6 +15,7 @@ from perdure.model.engine.object_cache import cache_folder
 from perdure.model.myeloma import myeloma
 from perdure.model.unit_check import check_units
 from perdure.parameters.errors import PerdureError
+from perdure.parameters.versions import version_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at versions, folders, the model, the calibration and the engine."""
     packages = ("numpy", "scipy", "sympy", "pint", "llvmlite", "matplotlib", "pydantic", "cma")
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
+    versions = ", ".join(f"{name} {version_of(name)}" for name in packages)
     findings = [
         Finding("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}", True),
         Finding("libraries", versions, True),

@@ -5,7 +5,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from ..model.catalogue import read_catalogue
 from ..parameters.errors import FileError, InputError, RangeError, unknown
 from ..parameters.files import shipped_file
 from ..parameters.parameter_set import ParameterSet
+from ..parameters.versions import version_of
 from .posterior import Posterior
 from .problem import Evaluation, Problem
 from .search_space import PRIOR_ONLY, SearchSpace
@@ -91,7 +91,7 @@ def make_calibration(
             "posterior_acceptance": _short(posterior.acceptance),
             "posterior_fall_per_parameter": _short(posterior.fall),
             "approximation_fall_per_parameter": _short(posterior.fall_before),
-            "versions": {package: metadata.version(package) for package in ("numpy", "scipy", "llvmlite", "cma")},
+            "versions": {package: version_of(package) for package in ("numpy", "scipy", "llvmlite", "cma")},
             "python": platform.python_version(),
         },
     )

@@ -6,12 +6,12 @@ import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..parameters.versions import version_of
 from .engine.codegen import generate
 from .engine.seats import NOT_FINITE, STEP_TOO_SMALL, TOO_MANY_STEPS
 from .regimen import Infusion, Regimen
@@ -45,7 +45,7 @@ class Failure:
 
         Every number is written such that it is read back to the bit. The same failure gives the same file.
         """
-        versions = {**{name: _version(name) for name in _LIBRARIES}, "python": platform.python_version()}
+        versions = {**{name: version_of(name) for name in _LIBRARIES}, "python": platform.python_version()}
         content = {"what": WHAT, **asdict(self), "versions": versions, "platform": platform.platform()}
         text = _table(content) + "\n"
         place = Path(folder)
@@ -105,10 +105,3 @@ def _table(value: object, depth: int = 1) -> str:
         return json.dumps(value, allow_nan=False)
     entries = (f"{' ' * depth}{json.dumps(name)}: {_table(item, depth + 1)}" for name, item in value.items())
     return "{\n" + ",\n".join(entries) + "\n" + " " * (depth - 1) + "}"
-
-
-def _version(library: str) -> str:
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return "not installed"

@@ -223,4 +223,4 @@ def test_what_a_run_cannot_write_is_refused_in_words(tmp_path: Path) -> None:
 
 
 def test_a_library_that_is_not_installed_is_unknown() -> None:
-    assert run_folder.version_of("a-library-that-nobody-has") == "unknown"
+    assert run_folder.version_of("a-library-that-nobody-has") == "not installed"

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from importlib import metadata
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from perdure.experiments.pictures.columns import Columns, write_csv
 from perdure.experiments.pictures.picture import Picture, save_picture
 from perdure.model.failure import Failure
 from perdure.parameters.errors import FileError, InputError
+from perdure.parameters.versions import version_of
 
 LIBRARIES = ("numpy", "scipy", "llvmlite", "pint", "matplotlib")
 MANIFEST = "manifest.json"
@@ -161,14 +161,6 @@ def sha256(path: Path) -> str:
     """Checksum of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def version_of(library: str) -> str:
-    """Installed version, read without importing the library; "unknown" if it is not installed."""
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def jsonable(value: object) -> Any:

@@ -1,0 +1,11 @@
+"""Which versions of libraries are at work, for everything that is written down."""
+
+from importlib import metadata
+
+
+def version_of(library: str) -> str:
+    """Installed version of a library; 'not installed' if there is none."""
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return "not installed"
