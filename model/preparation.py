@@ -80,6 +80,8 @@ def numbers_of(
     system: System, drugs: Sequence[Therapy], order: Sequence[str], columns: Mapping[str, np.ndarray]
 ) -> Numbers:
     """What the engine wants of a system and its patients; `order` is that of the parameters."""
+    if not order:
+        raise InputError(f"system '{system.name}' uses no parameter, so nothing tells how many patients there are.")
     parameters = np.ascontiguousarray(np.stack([columns[name] for name in order], axis=1))
     n = len(parameters)
     weight, rate = unit_responses(drugs, columns, n)

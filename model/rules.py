@@ -4,8 +4,8 @@ A rule has a condition, the visits at which it is looked for (none: it is watche
 
     rules = [
         Rule("salvage", when=progression(), then=start(give("lenalidomide", start=0, months=12)), visits=every(28)),
-        Rule("rest", when=below("host", 0.3), then=hold("lenalidomide"), once=False),
-        Rule("go on", when=above("host", 0.5), then=resume("lenalidomide"), after="rest", once=False),
+        Rule("rest", when=below("host", 200), then=hold("lenalidomide"), once=False),
+        Rule("go on", when=above("host", 400), then=resume("lenalidomide"), after="rest", once=False),
         Rule("second progression", when=progression(), then=stop("lenalidomide"), visits=every(28), after="salvage"),
     ]
     solution = simulate(patients, regimen, times=times, rules=rules)

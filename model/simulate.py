@@ -89,7 +89,8 @@ def simulate(
     patients
         Parameters by name, arrays of shape (n,), as `make_patients` returns them.
     times
-        Days at which the time courses are recorded, increasing, from day 0. They do not influence the integration.
+        Days at which the time courses are recorded, increasing, from day 0. They do not influence the
+        integration, unless the solver's `exact_outputs` asks for it.
     until
         Last day of the simulation, by default the last of `times`; eradication is by this day.
     rules

@@ -56,7 +56,7 @@ class Coefficients:
         size = S + 1
         k, dense = lane_array(S * size), lane_array(4 * size)
         y, trial, end, none = (lane_array(size) for _ in range(4))
-        rosenbrock.attempt(True, 0.0, 1.0, 1.0, [1.0] * size, 1.0, none, none, none, none, none, y, k, trial, end)
+        rosenbrock.attempt(True, 0, 0.0, 1.0, 1.0, [1.0] * size, 1.0, none, none, none, none, none, y, k, trial, end)
         rosenbrock.prepare(1.0, y, end, k, dense)
         self.gamma = 1.0 / seen.g
         self.a, c = np.array(seen.a), np.array(seen.c)
@@ -184,7 +184,7 @@ class Steps:
         """One step, which leaves its end in `end`; returns its difference to the embedded method."""
         none = LaneArray([1.0, 1.0])
         rosenbrock.attempt(
-            True, self.t, self.h, 1e300, [1.0], 1.0, none, none, lane_array(6), lane_array(1), self.drugs, self.y,
+            True, 0, self.t, self.h, 1e300, [1.0], 1.0, none, none, lane_array(6), lane_array(1), self.drugs, self.y,
             self.k, lane_array(1), self.end,
         )  # fmt: skip
         return abs(self.k[S - 1])

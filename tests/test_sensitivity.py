@@ -209,7 +209,7 @@ def test_shared_steps_are_better_than_own_steps(judge: Callable[[np.ndarray], np
 
 
 TABLETS = infuse("cilta_cel") + give(DRUG, start=14.0, months=2.0)
-FEW = ("k_kill_max", "host_before", f"clearance_{DRUG}", "blood_volume", f"k_absorption_{DRUG}")
+FEW = ("k_kill_max", "k_recovery_host", f"clearance_{DRUG}", "blood_volume", f"k_absorption_{DRUG}")
 
 
 def with_tablets(names: tuple[str, ...] = FEW, rows: slice | np.ndarray = slice(7), workers: int = 1) -> Sensitivities:

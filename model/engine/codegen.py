@@ -17,6 +17,7 @@ from ..system import System
 from .derivatives import jacobian_entries, slopes
 from .elimination import eliminate, factor_lines, solve_lines
 from .hoisting import CONSTANT, DRIVEN, MOVING, Graph, Node
+from .marker_states import find_markers
 from .writing import write_function
 
 
@@ -45,7 +46,7 @@ def generate(system: System, *, stiff: bool = False) -> Code:
     equations = _Equations(system)
     moving = [equations.rhs(), equations.observe(), equations.branching_rates()]
     implicit, sizes = equations.implicit() if stiff else ([], (0, 0))
-    parts = [equations.forcing(), equations.initial(), *moving, equations.exchange(), *implicit]
+    parts = [equations.forcing(), equations.initial(), *moving, equations.exchange(), *equations.markers(), *implicit]
     # The constants come last: only now is it known what the others took from them.
     parts = [equations.sizes(*sizes), equations.constants(), *parts]
     return Code("\n\n\n".join(parts) + "\n", system.parameters)
@@ -105,6 +106,7 @@ class _Equations:
                 self.driven[atom] = graph.hoist(node, DRIVEN)
                 node = atom
             self.names[quantity.name] = node
+        self.found = find_markers(system)
         self.branching = system.branching.states if system.branching else ()
         self.moves = self._exchanges()
 
@@ -116,7 +118,7 @@ class _Equations:
         """Sizes that the stepper allocates."""
         constants, forced = map(len, self.graph.slots)
         numbers = (len(self.states), constants, forced, len(self.system.observables))
-        return f"SIZES = {(*numbers, len(self.branching), len(self.moves), entries, factors)}"
+        return f"SIZES = {(*numbers, len(self.branching), len(self.moves), entries, factors, len(self.found))}"
 
     def constants(self) -> str:
         """What needs parameters only."""
@@ -170,6 +172,21 @@ class _Equations:
         """What the exchange rates do to the survival probabilities: q_ij (u_j - u_i)."""
         lines = [f"du[{i}] += q[{k}] * (u[{j}] - u[{i}])" for k, (i, j, _) in enumerate(self.moves)]
         return write_function("exchange(q, u, du)", [], {}, lines)
+
+    def markers(self) -> list[str]:
+        """Production, loss and places of the markers; production also of slopes, so nothing is read as zero."""
+        plain = {atom: self.graph.atom(f"y[{i}]", MOVING) for i, atom in enumerate(self.states.values())}
+        made = [self.graph.translate(marker.production, self.names) for marker in self.found]
+        lost = [self.graph.translate(marker.loss, self.names) for marker in self.found]
+        made, lost = ([self.graph.hoist(self.graph.collect(node), MOVING) for node in nodes] for nodes in (made, lost))
+        sources = write_function(
+            "marker_sources(p, c, y, a)", [(f"a[{m}]", node) for m, node in enumerate(made)], plain
+        )
+        losses = write_function("marker_losses(p, c, r)", [(f"r[{m}]", node) for m, node in enumerate(lost)], {})
+        here = [f"a[{m}] = y[{marker.place}]" for m, marker in enumerate(self.found)]
+        back = [f"y[{marker.place}] = a[{m}]" for m, marker in enumerate(self.found)]
+        values = write_function("marker_values(y, a)", [], {}, here)
+        return [sources, losses, values, write_function("set_markers(a, y)", [], {}, back)]
 
     def implicit(self) -> tuple[list[str], tuple[int, int]]:
         """Derivatives and factors for a stiff method, with the number of non-zeros and the size of the factors."""

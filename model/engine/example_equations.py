@@ -9,8 +9,8 @@ inputs only, `y` states, `dy` their derivatives per day; one number per lane eac
 
 from typing import Any
 
-SIZES = (1, 1, 1, 1, 1, 0, 1, 1)
-N_STATES, N_CONSTANTS, N_FORCED, N_OBSERVED, N_BRANCHING, N_EXCHANGE, N_ENTRIES, N_FACTORS = SIZES
+SIZES = (1, 1, 1, 1, 1, 0, 1, 1, 0)
+N_STATES, N_CONSTANTS, N_FORCED, N_OBSERVED, N_BRANCHING, N_EXCHANGE, N_ENTRIES, N_FACTORS, N_MARKERS = SIZES
 """States, constants, forced values, observables, branching states and exchanges between them; for an implicit method
 the non-zero entries of the Jacobian and of its factors."""
 N_PARAMETERS, N_DRUGS, N_TERMS = 2, 1, 2
@@ -75,3 +75,19 @@ def factor(j: Any, g: Any, m: Any) -> None:
 def solve(m: Any, b: Any) -> None:
     """Solve (g I - J) u = b by the factors `m`; `u` takes the place of `b`."""
     b[0] = b[0] * m[0]
+
+
+def marker_sources(p: Any, c: Any, y: Any, a: Any) -> None:
+    """Fill `a` with the production of the markers from the states `y`, which may be slopes; here there is none."""
+
+
+def marker_losses(p: Any, c: Any, r: Any) -> None:
+    """Fill `r` with the rates at which the markers are lost."""
+
+
+def marker_values(y: Any, a: Any) -> None:
+    """Copy the markers from the states."""
+
+
+def set_markers(a: Any, y: Any) -> None:
+    """Copy the markers into the states."""

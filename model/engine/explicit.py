@@ -6,12 +6,15 @@ input: the myeloma model is then only mildly stiff.
 """
 
 from .drug_levels import stage_levels
-from .example_equations import N_DRUGS, N_FORCED, N_STATES, forcing, rhs
-from .lanes import Bool, Float, Floats, Lanes, abs, lanes, max, part, sqrt
+from .example_equations import N_DRUGS, N_FORCED, N_MARKERS, N_STATES, forcing, rhs
+from .lanes import Bool, Float, Floats, Int, Lanes, abs, lanes, max, part, sqrt
+from .markers import N_FORMS, forgive_markers, markers_within, solve_markers
 
 N_STAGES, N_DENSE, END_SLOPE = 8, 4, 6
 """Rows of working memory in `k` (the last for scales of error) and in `dense`; row of the slope at the end."""
-PAIRS = N_STATES // 2
+PAIRS, STRICT = N_STATES // 2, 4.0
+"""Pairs of states; and how much the root mean square of errors counts: of twenty states, a single one could otherwise
+err by more than four times its tolerance."""
 REUSES_SLOPE = 1
 """The slope at the end of a step is the slope at the start of the next."""
 
@@ -40,8 +43,8 @@ def missed_effect(h: Lanes, duration: Lanes, f) -> Lanes:
 
 
 def attempt(
-    dosed: Bool, after: Lanes, h: Lanes, rtol: Float, tolerance: Floats, duration: Lanes, p, c, f, x, drugs, y, k,
-    trial, end,
+    dosed: Bool, shared: Int, after: Lanes, h: Lanes, rtol: Float, tolerance: Floats, duration: Lanes, p, c, f, x,
+    drugs, y, k, trial, end,
 ) -> Lanes:
     """One step from a point whose slope is in `k`; fills `end` and `k`, returns the error over the tolerance."""
     n = N_STATES
@@ -85,6 +88,8 @@ def attempt(
             - 2187.0 / 6784.0 * k[4 * n + i] + 11.0 / 84.0 * k[5 * n + i]
         )  # fmt: skip
     rhs(p, c, part(f, 4 * m), end, part(k, 6 * n))
+    if N_MARKERS > 0:
+        solve_markers(shared, h, p, c, y, end, k, part(k, 8 * n))
     total = lanes(0.0)
     for i in range(n):
         trial[i] = h * (
@@ -92,6 +97,8 @@ def attempt(
             - 17253.0 / 339200.0 * k[4 * n + i] + 22.0 / 525.0 * k[5 * n + i] - 1.0 / 40.0 * k[6 * n + i]
         )  # fmt: skip
         k[7 * n + i] = tolerance[i] + rtol * max(abs(y[i]), abs(end[i]))
+    if N_MARKERS > 0:
+        forgive_markers(part(k, 8 * n), trial)
     for pair in range(PAIRS):  # two at a time: divisions are what a sum of squares costs
         i = 2 * pair
         one = trial[i] * k[7 * n + i + 1]
@@ -101,7 +108,7 @@ def attempt(
     for i in range(2 * PAIRS, n):
         scaled = trial[i] / k[7 * n + i]
         total = total + scaled * scaled
-    error = sqrt(total * (1.0 / N_STATES))
+    error = sqrt(total * (STRICT * STRICT / N_STATES))
     if dosed:
         forcing(p, c, part(x, 5 * N_DRUGS), part(f, 5 * N_FORCED))
         error = max(error, missed_effect(h, duration, f) / rtol)
@@ -122,6 +129,8 @@ def prepare(h: Lanes, y, end, k, dense) -> None:
             - 10690763975.0 / 1880347072.0 * k[3 * n + i] + 701980252875.0 / 199316789632.0 * k[4 * n + i]
             - 1453857185.0 / 822651844.0 * k[5 * n + i] + 69997945.0 / 29380423.0 * k[6 * n + i]
         )  # fmt: skip
+    for i in range(N_FORMS):
+        dense[4 * n + i] = k[8 * n + i]
 
 
 def interpolate(theta: Lanes, lowest: Floats, y, dense, at) -> None:
@@ -131,3 +140,5 @@ def interpolate(theta: Lanes, lowest: Floats, y, dense, at) -> None:
     for i in range(n):
         curve = dense[n + i] + theta * (dense[2 * n + i] + rest * dense[3 * n + i])
         at[i] = max(y[i] + theta * (dense[i] + rest * curve), lowest[i])
+    if N_MARKERS > 0:
+        markers_within(theta, part(dense, 4 * n), at)

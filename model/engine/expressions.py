@@ -101,9 +101,9 @@ class Expressions:
 
     def _of_call(self, node: ast.Call) -> Value:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if name in ("lane_array", "int_array"):
-            size = self._fixed(node.args[0])
-            return self.words.memory(self.start, "LaneArray" if name == "lane_array" else "Ints", size)
+        if name in ("lane_array", "lane_scratch", "int_array"):
+            kind = "Ints" if name == "int_array" else "LaneArray"
+            return self.words.memory(self.start, kind, self._fixed(node.args[0]), zero=name != "lane_scratch")
         values = [self._value(argument) for argument in node.args]
         if name in self.known:
             target = self.known[name]

@@ -39,6 +39,7 @@ from .lanes import (
     min,
     where,
 )
+from .markers import N_FORMS
 from .seats import (
     ALIVE,
     ARRIVED,
@@ -89,6 +90,7 @@ def follow(
     where they are.
     """
     rtol = settings[1]
+    shared = mode[2]
     p = lane_array(N_PARAMETERS)
     c = lane_array(N_CONSTANTS)
     f = lane_array(6 * N_FORCED)
@@ -97,8 +99,8 @@ def follow(
     y = lane_array(N_STATES)
     end = lane_array(N_STATES)
     trial = lane_array(N_STATES)
-    k = lane_array(N_STAGES * N_STATES)
-    dense = lane_array(N_DENSE * N_STATES)
+    k = lane_array(N_STAGES * N_STATES + N_FORMS)
+    dense = lane_array(N_DENSE * N_STATES + N_FORMS)
     reached = lane_array(N_OBSERVED)
     inner = lane_array(N_OBSERVED)
     limit = lane_array(1)
@@ -109,7 +111,7 @@ def follow(
     waiting = first
     empty = 1 * LANES
     while not halted(halt):
-        if empty == LANES or (empty > 0 and waiting < last and mode[2] == 0):
+        if empty == LANES or (empty > 0 and waiting < last and shared == 0):
             if waiting >= last:
                 return
             for lane in range(LANES):
@@ -174,17 +176,19 @@ def follow(
             goal = where(clock[DUE] > t, min(goal, clock[DUE]), goal)
         gap = goal - t
         h = min(clock[H], settings[2])
-        if mode[2] != 0:
+        if shared != 0:
             h = first_lane(h)
         whole_gap = (h >= gap) | (gap - h < 1e-9 * max(1.0, goal))
         step = where(whole_gap, gap, where(2.0 * h > gap, 0.5 * gap, h))
         error = lanes(0.0)
         segment = clock[LAST] - clock[START]
         if dosed:
-            error = attempt(dosed, after, step, rtol, tolerance, segment, p, c, f, x, drugs, y, k, trial, end)
+            error = attempt(dosed, shared, after, step, rtol, tolerance, segment, p, c, f, x, drugs, y, k, trial, end)
         else:
-            error = attempt(dosed, after, step, rtol, tolerance, segment, p, c, f_rest, x, drugs, y, k, trial, end)
-        if mode[2] != 0:
+            error = attempt(
+                dosed, shared, after, step, rtol, tolerance, segment, p, c, f_rest, x, drugs, y, k, trial, end
+            )  # fmt: skip
+        if shared != 0:
             error = first_lane(error)
         clock[COUNT] = clock[COUNT] + where(alive, 1.0, 0.0)
         good = (error <= 1.0) & alive

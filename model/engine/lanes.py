@@ -47,6 +47,11 @@ def lane_array(size: int) -> LaneArray:
     return LaneArray([0.0] * size)
 
 
+def lane_scratch(size: int) -> LaneArray:
+    """Working memory for `size` lane vectors that are all set before they are read; in translated code not zero."""
+    return lane_array(size)
+
+
 def int_array(size: int) -> list[int]:
     """Working memory for `size` whole numbers, zero at first."""
     return [0] * size

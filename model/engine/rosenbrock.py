@@ -25,7 +25,7 @@ from .example_equations import (
     slope,
     solve,
 )
-from .lanes import Bool, Float, Floats, Lanes, lane_array, lanes, part, sqrt, where
+from .lanes import Bool, Float, Floats, Int, Lanes, lane_array, lanes, part, sqrt, where
 
 N_STAGES, N_DENSE = 8, 4
 REUSES_SLOPE, END_SLOPE = 0, 0
@@ -56,8 +56,8 @@ def missed_effect(h: Lanes, duration: Lanes, f) -> Lanes:
 
 
 def attempt(
-    dosed: Bool, after: Lanes, h: Lanes, rtol: Float, tolerance: Floats, duration: Lanes, p, c, f, x, drugs, y, k,
-    trial, end,
+    dosed: Bool, shared: Int, after: Lanes, h: Lanes, rtol: Float, tolerance: Floats, duration: Lanes, p, c, f, x,
+    drugs, y, k, trial, end,
 ) -> Lanes:
     """One step; fills `end` and the stages `k`, returns the error over the tolerance."""
     n = N_STATES

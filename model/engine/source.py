@@ -13,14 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..system import System
-from . import drug_levels, eradication, explicit, follow, observation, rosenbrock, seats, watch
+from . import drug_levels, eradication, explicit, follow, markers, observation, rosenbrock, seats, watch
 from .codegen import generate
 
 ENTRIES = ("follow", "observe_rows", "eradicate")
 """Functions that are called from outside."""
 METHODS = {"explicit": explicit, "stiff": rosenbrock}
 """Integrators by name."""
-_SIZES = "N_STATES, N_CONSTANTS, N_FORCED, N_OBSERVED, N_BRANCHING, N_EXCHANGE, N_ENTRIES, N_FACTORS"
+_SIZES = "N_STATES, N_CONSTANTS, N_FORCED, N_OBSERVED, N_BRANCHING, N_EXCHANGE, N_ENTRIES, N_FACTORS, N_MARKERS"
 
 
 class Engine(Protocol):
@@ -67,7 +67,7 @@ def engine_source(system: System, terms: int, method: str = "explicit") -> Sourc
     """Write the source for a system; `terms` is the largest number of exponentials of a drug."""
     code = generate(system, stiff=method == "stiff")
     sizes = f"N_PARAMETERS, N_DRUGS, N_TERMS = {len(code.parameters)}, {len(system.inputs)}, {terms}\n{_SIZES} = SIZES"
-    modules = (drug_levels, METHODS[method], watch, seats, follow, observation, eradication)
+    modules = (drug_levels, markers, METHODS[method], watch, seats, follow, observation, eradication)
     own = "\n\n\n".join(_definitions(module) for module in modules)
     text = f"{code.source}\n\n{sizes}\n\n\n{own}\n"
     arguments = {

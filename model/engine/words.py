@@ -140,12 +140,13 @@ class Words:
 
     # memory
 
-    def memory(self, start: ir.IRBuilder, kind: str, size: int) -> Value:
-        """Working memory of a fixed size, zero at first."""
+    def memory(self, start: ir.IRBuilder, kind: str, size: int, *, zero: bool) -> Value:
+        """Working memory of a fixed size, zero at first or whatever was there."""
         element = self.vector if kind == "LaneArray" else INT
         array = ir.ArrayType(element, max(size, 1))
         code = start.alloca(array)
-        start.store(ir.Constant(array, None), code)
+        if zero:
+            start.store(ir.Constant(array, None), code)
         code.type = POINTER  # one without a type, so that vectors and single numbers can be read from it
         return Value(kind, code)
 
