@@ -7,8 +7,8 @@ The names below are what most work needs, and are loaded when first used, so tha
     trial = treat("ide_cel", "late_line", infuse("ide_cel") + give("lenalidomide", start=21, months=24))
     print(trial.pfs().median())
 
-Everything else is found by its path, for example `perdure.model.endpoints`. What a rule does, `start`, `stop`, `hold` and
-`resume`, is in `perdure.model.rules`: those words alone would say too little here.
+Everything else is found by its path, for example `perdure.model.endpoints`. What a rule does (`start`, `stop`, `hold`,
+`resume`) is in `perdure.model.rules`: those words alone would say too little here.
 """
 
 from importlib import import_module

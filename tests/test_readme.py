@@ -3,14 +3,24 @@
 import ast
 import inspect
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import perdure
 from perdure.app.main import app
 from perdure.fitting.reported import read_study
+from perdure.model import rules
+from perdure.model.engine import lanes
+from perdure.model.engine.processor import Library, machine_code
+from perdure.model.engine.translate import translate
+from perdure.model.engine.words import Words
+from perdure.model.regimen import Regimen
+from perdure.model.simulate import simulate
 from perdure.model.therapy import read_therapy
 from perdure.parameters.parameter_set import read_set
 from perdure.parameters.population import read_population
@@ -92,6 +102,55 @@ def test_the_example_experiment_of_the_recipes_asks_a_question_and_runs_small() 
     space: dict[str, Any] = {"__name__": "example"}
     exec(compile(code, "CONTRIBUTING.md", "exec"), space)
     assert set(space["run"]((10, 20))) == {10, 20}
+
+
+def recipe(path: str, names: Mapping[str, Any]) -> dict[str, Any]:
+    """What the example of the recipes for a file defines, where these names are known."""
+    (code,) = (code for code in blocks(RECIPES, "python") if code.startswith(f"# {path}"))
+    space = dict(names)
+    exec(compile(code, "CONTRIBUTING.md", "exec"), space)
+    return space
+
+
+def test_the_example_condition_of_the_recipes_sees_what_it_should() -> None:
+    condition = recipe("model/rules.py", vars(rules))["doubled"]("tumour", days=30.0)
+    days, courses = np.array([0.0, 28.0, 56.0]), np.array([[1.0, 3.0, 6.5], [1.0, 3.0, 5.5], [1.0, 0.1, np.nan]])
+    look = rules.Look(days, np.zeros(3, dtype=np.int64), {"tumour": courses}, {})
+    assert condition.holds(look).tolist() == [True, False, False]
+
+
+def test_the_example_problem_of_the_recipes_has_the_solution_that_it_says() -> None:
+    package = {"__name__": "perdure.model.classical.dimerisation", "__package__": "perdure.model.classical"}
+    problem = recipe("model/classical/", package)["dimerisation"]()
+    solution = simulate(problem.parameters, Regimen(()), times=[problem.until], system=problem.system)
+    for name, right in problem.reference.items():
+        assert solution[name][0, -1] == pytest.approx(right, rel=1e-5)
+
+
+def test_the_example_word_of_the_recipes_means_the_same_in_vector_code_as_in_python(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_python = recipe("model/engine/lanes.py", vars(lanes))["floor"]
+    in_vectors = recipe("model/engine/words.py", vars(sys.modules[Words.__module__]))["_word_floor"]
+    monkeypatch.setattr(Words, "_word_floor", in_vectors, raising=False)
+    source = "def run(given: Floats, out: Floats):\n    for i in range(3):\n        out[i] = floor(given[i])\n"
+    library = Library(machine_code(translate(source, 4, ["run"])), {"run": ["Floats", "Floats"]})
+    given, out = np.array([-2.5, 0.0, 3.7]), np.empty(3)
+    library.functions["run"](given.ctypes.data, out.ctypes.data)
+    assert out.tolist() == [in_python(value) for value in given.tolist()]
+
+
+def test_every_name_of_the_front_door_stands_on_the_page_about_python() -> None:
+    text = text_of(ROOT / "docs" / "python.md")
+    assert not [name for name in perdure._HOME if f"`{name}`" not in text]
+
+
+@every_page
+def test_every_link_to_a_heading_leads_there(page: Path) -> None:
+    for file, heading in re.findall(r"(?<!!)\[[^\]]*\]\(([^)#:]*)#([^)]+)\)", text_of(page)):
+        there = text_of(page.parent / file if file else page)
+        titles = re.findall(r"^#+ (.*)$", there, re.MULTILINE)
+        assert heading in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles], heading
 
 
 @every_page
