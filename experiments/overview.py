@@ -28,7 +28,7 @@ from perdure.fitting.fit_table import FitRow, fit_table
 from perdure.model.therapy import read_therapy
 from perdure.parameters.source import read_sources
 
-TIME = "about two minutes"
+TIME = "about a minute"
 NOTABLE = 2.0
 """A misfit beyond so many standard errors is said aloud."""
 
