@@ -32,7 +32,7 @@ from perdure.parameters.parameter_set import ParameterSet
 from perdure.parameters.patients import draw, make_patients
 from perdure.parameters.units import DAYS_PER_MONTH
 
-TIME = "about fifteen seconds"
+TIME = "about ten seconds"
 THRESHOLD = 180.0
 """Cells per mm3, which is per microlitre (Caillot 2024, `fitting/evidence/caillot_2024.toml`)."""
 GROUP_SIZE = 50
