@@ -8,6 +8,8 @@ import numpy as np
 from ..parameters.errors import RangeError
 from ..parameters.parameter_set import ParameterSet
 from ..parameters.patients import Draws, draw, make_patients
+from .engine.source import engine_source
+from .preparation import TERMS, with_drugs_of
 from .reduction import Part, Reduction
 from .regimen import Regimen
 from .simulate import Solver, simulate
@@ -78,7 +80,9 @@ class Setting:
         numbers = [(number.id, number.value, number.low, number.high) for number in cohort.catalogue.values()]
         links = [(key, population.correlations) for key, population in cohort.catalogue.populations.items()]
         people = (cohort.n, cohort.seed, cohort.product, cohort.population)
-        return repr((people, numbers, links, self.regimen, sorted(self.reductions.items()), self.solver))
+        equations = engine_source(with_drugs_of(self.regimen), TERMS, self.solver.method).text
+        wanted = sorted(self.reductions.items())
+        return repr((people, numbers, links, self.regimen, wanted, self.solver, equations))
 
 
 @dataclass(frozen=True, eq=False)

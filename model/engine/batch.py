@@ -118,9 +118,12 @@ class Batch:
     ) -> None:
         """Go on to a day, or to where a watch stops a patient. The doses of that day are given only if it is final.
 
-        With `shared`, each vector of patients makes the steps that its first patient needs. The first edge of a patient
-        that goes on is `next_edge`, or what has come in its place.
+        With `shared`, each vector of patients makes the steps that its first patient needs; they have one schedule,
+        start together, and are not watched. The first edge of a patient that goes on is `next_edge`, or what has come
+        in its place.
         """
+        if shared and (self.begun or len(watch.what)):
+            raise ValueError("patients that share steps start together and stop together: no checkpoints, no watches.")
         mode = np.array([self.begun, final, shared], dtype=np.int64)
         self.fired[:] = -1
         self.settings[0] = until
@@ -143,7 +146,7 @@ class Batch:
         out = np.full((self.n, len(chosen), self.compiled.sizes["N_OBSERVED"]), np.nan)
         self._call(
             "observe_rows", 0, self.n, self.halt, self.numbers.parameters, len(self.days), len(chosen), chosen,
-            self.saved, self.reason, out,
+            self.saved, out,
         )  # fmt: skip
         return out
 

@@ -29,8 +29,16 @@ class Compiled:
 
     def call(self, name: str, *arguments: float | np.ndarray) -> None:
         """Call a compiled function; arrays are passed by the address of their memory."""
-        passed = (value.ctypes.data if isinstance(value, np.ndarray) else value for value in arguments)
-        self.library.functions[name](*passed)
+        self.library.functions[name](*map(_passed, arguments))
+
+
+def _passed(value: float | np.ndarray) -> float | int:
+    """A number, or where an array begins; one whose rows do not follow each other would be misread in silence."""
+    if not isinstance(value, np.ndarray):
+        return value
+    if not value.flags.c_contiguous:
+        raise ValueError(f"an array of shape {value.shape} does not lie in memory row by row.")
+    return value.ctypes.data
 
 
 @cache

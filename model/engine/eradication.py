@@ -64,8 +64,6 @@ def mean_over_levels(
     """
     total = lane_array(N_RATES)
     present = lanes(0.0)
-    for i in range(N_RATES):
-        total[i] = 0.0
     for phase in range(n):
         day = begin + (float(phase) + hour) * (width / float(n))
         for lane in range(last - first):

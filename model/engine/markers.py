@@ -7,13 +7,20 @@ nothing depends on. Over shorter steps the marker is integrated with the others.
 """
 
 from .example_equations import N_MARKERS, N_STATES, marker_losses, marker_sources, marker_values, set_markers
-from .lanes import Int, Lanes, any_lane, exp, first_lane, lane_scratch, lanes, max, part, where
+from .lanes import Float, Int, Lanes, any_lane, exp, first_lane, lane_scratch, lanes, max, part, where
 
 FORM = 7
 """What describes a marker over a step: five coefficients, that of the exponential, and loss x step (0: not solved)."""
 N_FORMS = FORM * N_MARKERS
 SOLVED_FROM = 1.0
 """Loss x step from which a marker is solved; below, its closed form would lose digits."""
+
+
+def add_sources(weight: Float, stage: Int, p, c, k, more, bend) -> None:
+    """Add what the slopes of one stage would produce."""
+    marker_sources(p, c, part(k, stage * N_STATES), more)
+    for m in range(N_MARKERS):
+        bend[m] = bend[m] + weight * more[m]
 
 
 def solve_markers(shared: Int, h: Lanes, p, c, y, end, k, forms) -> None:
@@ -44,18 +51,10 @@ def solve_markers(shared: Int, h: Lanes, p, c, y, end, k, forms) -> None:
         marker_sources(p, c, part(k, 6 * n), fall)
         for m in range(N_MARKERS):
             bend[m] = 69997945.0 / 29380423.0 * fall[m] - 12715105075.0 / 11282082432.0 * rise[m]
-        marker_sources(p, c, part(k, 2 * n), more)
-        for m in range(N_MARKERS):
-            bend[m] = bend[m] + 87487479700.0 / 32700410799.0 * more[m]
-        marker_sources(p, c, part(k, 3 * n), more)
-        for m in range(N_MARKERS):
-            bend[m] = bend[m] - 10690763975.0 / 1880347072.0 * more[m]
-        marker_sources(p, c, part(k, 4 * n), more)
-        for m in range(N_MARKERS):
-            bend[m] = bend[m] + 701980252875.0 / 199316789632.0 * more[m]
-        marker_sources(p, c, part(k, 5 * n), more)
-        for m in range(N_MARKERS):
-            bend[m] = bend[m] - 1453857185.0 / 822651844.0 * more[m]
+        add_sources(87487479700.0 / 32700410799.0, 2, p, c, k, more, bend)
+        add_sources(-10690763975.0 / 1880347072.0, 3, p, c, k, more, bend)
+        add_sources(701980252875.0 / 199316789632.0, 4, p, c, k, more, bend)
+        add_sources(-1453857185.0 / 822651844.0, 5, p, c, k, more, bend)
         marker_values(y, before)
         marker_values(end, after)
         marker_values(part(k, 6 * n), slope)

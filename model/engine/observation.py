@@ -17,11 +17,11 @@ from .seats import N_SAVED
 
 def observe_rows(
     first: Int, last: Int, halt: Ints, parameters: Floats, marks: Int, rows: Int, chosen: Ints, saved: Floats,
-    reason: Ints, out: Floats,
+    out: Floats,
 ) -> None:
     """Fill `out` (patients, rows, observables) from the marks `chosen`, one for every row.
 
-    `reason` is not looked at: what was not reached was saved as NaN and stays so.
+    What was not reached was saved as NaN and stays so.
     """
     p = lane_array(N_PARAMETERS)
     c = lane_array(N_CONSTANTS)

@@ -25,7 +25,7 @@ from .example_equations import (
     slope,
     solve,
 )
-from .lanes import Bool, Float, Floats, Int, Lanes, lane_array, lanes, part, sqrt, where
+from .lanes import Bool, Float, Floats, Int, Lanes, lane_array, lane_scratch, lanes, part, sqrt, where
 
 N_STAGES, N_DENSE = 8, 4
 REUSES_SLOPE, END_SLOPE = 0, 0
@@ -62,15 +62,15 @@ def attempt(
     """One step; fills `end` and the stages `k`, returns the error over the tolerance."""
     n = N_STATES
     w = 1.0 / h
-    m = lane_array(N_FACTORS)
-    j = lane_array(N_ENTRIES)
+    m = lane_scratch(N_FACTORS)
+    j = lane_scratch(N_ENTRIES)
     g = lane_array(1)
     dt = lane_array(N_STATES)
     moved = 0  # without drugs, all stages share the same forced values
     if dosed:
         moved = 1 * N_FORCED
-        dx = lane_array(N_DRUGS)
-        df = lane_array(N_FORCED)
+        dx = lane_scratch(N_DRUGS)
+        df = lane_scratch(N_FORCED)
         drug_inputs(after, drugs, x)
         drug_slopes(after, drugs, dx)
         forcing(p, c, x, f)
