@@ -88,7 +88,7 @@ def _course(
     values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     solution = simulate(values, infuse(product), times=visits.grid, solver=solver)
     people = draw(sets[0], len(rows), 0)
-    exact = replace(people, assay=np.zeros_like(people.assay))
+    exact = replace(people, errors=np.zeros((people.n, len(visits.days), 2)))
     found = outcomes(solution, values, exact, visits)
     return Course(
         product=product,

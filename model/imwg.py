@@ -75,13 +75,13 @@ def measure(
     """Measured markers of every patient at the visits.
 
     Error of the assay: proportional (`error_m_protein`) and additive (`error_floor_m_protein`), from each patient's own
-    stream, so that arms are compared with the same errors.
+    numbers, so that arms are compared with the same errors.
     """
     column = {name: patients[name][:, None] for name in patients}
     only_light = patients["light_chain_only"] > 0.5
     light = column["flc_baseline"] * tumour / column["tumour_baseline"]  # involved minus uninvolved chain
     true = np.where(only_light[:, None], light, m_protein)
-    errors = draws.assay[: len(true), : len(days)]
+    errors = draws.assay_of(len(days))[: len(true)]
     floor = np.where(only_light[:, None], 0.0, column["error_floor_m_protein"])
     measured = np.maximum(true * (1.0 + column["error_m_protein"] * errors[..., 0]) + floor * errors[..., 1], 0.0)
     seen = np.where(

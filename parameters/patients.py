@@ -1,17 +1,22 @@
-"""Virtual patients: one random stream per (root seed, patient), and the parameters each patient gets."""
+"""Virtual patients: random numbers keyed by (root seed, patient, name), and the parameters each patient gets."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
+from scipy.special import ndtri
 
 from .errors import InputError, RangeError, unknown
 from .parameter_set import ParameterSet
-from .streams import MOST_PATIENTS, stream_keys
+from .streams import MOST_PATIENTS, stream_keys, uniforms
 
 ASSAY_DRAWS = 160
-"""Standard normals kept per patient for assay error, so that every visit of ten years has its own."""
+"""Most visits of a trial, each with assay errors of its own: ten years of monthly ones and more."""
+
+SHARED_BETWEEN_PRODUCTS = "fraction_shared_between_products"
+"""Correlation of what a patient's cells are like with a further product and with the first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,44 +24,93 @@ class Draws:
     """The randomness of a virtual population, before any parameter is known.
 
     Keeping it apart makes common random numbers: two parameter sets, two arms or two regimens are compared on
-    the same people.
+    the same people. A number belongs to the seed, the patient and the name of what is drawn, and to nothing else, so
+    that one name more changes none of the others. Every name has one; a name that is asked for again is remembered.
 
     Attributes
     ----------
-    normal : array (n, number of shared parameters)
-        Standard normals, one column for each shared parameter in alphabetical order.
-    uniform : array (n, number of shared parameters)
-        Uniforms on (0, 1), for yes-or-no traits.
-    assay : array (n, ASSAY_DRAWS, 2)
-        Standard normals for the proportional and the additive error of the M-protein assay, by visit.
-    death : array (n,)
-        Uniforms that date death without progression.
+    keys : array (n, 2)
+        What tells the patients apart, as `stream_keys` gives it.
+    errors : array (n, visits, 2), optional
+        Assay errors that take the place of the drawn ones; zeros are an assay without error.
+    line
+        Line of therapy whose deaths are drawn.
     """
 
     seed: int
-    names: tuple[str, ...]
-    normal: np.ndarray
-    uniform: np.ndarray
-    assay: np.ndarray
-    death: np.ndarray
+    keys: np.ndarray
+    errors: np.ndarray | None = None
+    line: int = 1
+    _known: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, init=False, repr=False)
+    _assay: list[np.ndarray] = field(default_factory=list, init=False, repr=False)
 
     @property
     def n(self) -> int:
         """Number of virtual patients."""
-        return len(self.death)
+        return len(self.keys)
+
+    @property
+    def assay(self) -> np.ndarray:
+        """Assay errors of as many visits as a trial can have: array (n, ASSAY_DRAWS, 2)."""
+        return self.assay_of(ASSAY_DRAWS) if self.errors is None else self.errors
+
+    def assay_of(self, visits: int) -> np.ndarray:
+        """Standard normals for the proportional and the additive error of the M-protein assay: (n, visits, 2)."""
+        if self.errors is not None:
+            return self.errors[:, :visits]
+        if not self._assay or self._assay[0].shape[1] < visits:
+            normal = uniforms(self.keys, [("assay", block) for block in range((visits + 1) // 2)])
+            ndtri(normal, out=normal)
+            normal.setflags(write=False)
+            self._assay[:] = [normal.reshape(self.n, -1, 2)]  # a block of four words has the errors of two visits
+        return self._assay[0][:, :visits]
+
+    @property
+    def death(self) -> np.ndarray:
+        """Uniforms that date death without progression: array (n,)."""
+        return self.uniform_of(_numbered("death", self.line))
+
+    def for_line(self, line: int) -> "Draws":
+        """The same people in a later line of therapy: deaths there are drawn anew."""
+        return replace(self, line=line)
+
+    def normal_of(self, name: str) -> np.ndarray:
+        """Standard normals under this name, whatever the name: array (n,)."""
+        self.remember((name,))
+        return self._known[name][0]
+
+    def uniform_of(self, name: str) -> np.ndarray:
+        """Uniforms on (0, 1) under this name, independent of its normals: array (n,)."""
+        self.remember((name,))
+        return self._known[name][1]
+
+    def remember(self, names: Iterable[str]) -> None:
+        """Draw many names together, which takes less time than one after the other."""
+        new = tuple(name for name in dict.fromkeys(names) if name not in self._known)
+        if not new:
+            return
+        uniform = uniforms(self.keys, [(name, 0) for name in new], words=2)
+        uniform = np.ascontiguousarray(uniform.transpose(2, 1, 0))  # the numbers of one name stand side by side
+        ndtri(uniform[0], out=uniform[0])
+        uniform.setflags(write=False)
+        self._known.update({name: (uniform[0, i], uniform[1, i]) for i, name in enumerate(new)})
 
     def part(self, first: int, last: int) -> "Draws":
         """The draws of patients `first` to `last` (not included)."""
         keep = slice(first, last)
-        return Draws(
-            self.seed, self.names, self.normal[keep], self.uniform[keep], self.assay[keep], self.death[keep]
-        )  # fmt: skip
+        errors = None if self.errors is None else self.errors[keep]
+        some = Draws(self.seed, self.keys[keep], errors, self.line)
+        some._assay.extend(assay[keep] for assay in self._assay)
+        some._known.update({name: (one[keep], other[keep]) for name, (one, other) in self._known.items()})
+        return some
 
 
 def draw(parameters: ParameterSet, n: int, seed: int, *, first: int = 0) -> Draws:
-    """Draw the randomness of `n` virtual patients; patient i is the same whatever `n` is.
+    """Draw the randomness of `n` virtual patients; patient i is the same whatever `n` and the parameters are.
 
-    `first` is the number of the first of them: `draw(parameters, 10, seed, first=90)` are the last ten of a hundred.
+    Only what differs between the patients of some product or population is drawn at once; any other name is drawn
+    when it is asked for. `first` is the number of the first of them: `draw(parameters, 10, seed, first=90)` are the
+    last ten of a hundred.
 
     Raises
     ------
@@ -69,75 +123,116 @@ def draw(parameters: ParameterSet, n: int, seed: int, *, first: int = 0) -> Draw
         raise RangeError(f"seed = {seed}; expected a whole number of at least 0.")
     if int(first) != first or first < 0 or first + n > MOST_PATIENTS:
         raise RangeError(f"first patient = {first}, of {n}; expected whole numbers from 0 to {MOST_PATIENTS - 1}.")
-    names = tuple(sorted(parameters.names))
-    return _draw(names, int(n), int(seed)) if first == 0 else _streams(names, int(first), int(n), int(seed))
+    people = _first(int(n), int(seed)) if first == 0 else _people(int(first), int(n), int(seed))
+    people.remember(("death", *_varying(parameters)))
+    return people
 
 
 @lru_cache(maxsize=32)
-def _draw(names: tuple[str, ...], n: int, seed: int) -> Draws:
+def _first(n: int, seed: int) -> Draws:
     """The first patients of a seed, who are asked for again and again; parts of a large cohort are not kept."""
-    return _streams(names, 0, n, seed)
+    return _people(0, n, seed)
 
 
-def _streams(names: tuple[str, ...], first: int, n: int, seed: int) -> Draws:
-    width = len(names)
-    normal, uniform = np.empty((n, width)), np.empty((n, width))
-    assay, death = np.empty((n, ASSAY_DRAWS, 2)), np.empty(n)
-    # One generator is set to the beginning of each patient's stream: making a new one takes longer than drawing.
-    bits = np.random.Philox(key=0)
-    stream, state = np.random.Generator(bits), bits.state
-    for patient, key in enumerate(stream_keys(seed, np.arange(first, first + n))):
-        state["state"]["key"] = key
-        bits.state = state
-        death[patient] = stream.random()
-        stream.standard_normal(out=assay[patient])
-        stream.random(out=uniform[patient])
-        stream.standard_normal(out=normal[patient])
-    for array in (normal, uniform, assay, death):
-        array.setflags(write=False)
-    return Draws(seed, names, normal, uniform, assay, death)
+def _people(first: int, n: int, seed: int) -> Draws:
+    keys = stream_keys(seed, np.arange(first, first + n))
+    keys.setflags(write=False)
+    return Draws(seed, keys)
+
+
+def _varying(parameters: ParameterSet) -> tuple[str, ...]:
+    """Names with a spread, be it shared or that of a product or population, and what decides who has a trait."""
+    spread = [name.split(".")[-2] for name in parameters if name.endswith(".spread")]
+    return *spread, *(parameter.drawn_with for parameter in parameters.values() if parameter.drawn_with)
 
 
 def make_patients(
-    parameters: ParameterSet, draws: Draws, *, product: str = "", population: str = ""
+    parameters: ParameterSet, draws: Draws, *, product: str | Sequence[str] = "", population: str = ""
 ) -> Mapping[str, np.ndarray]:
     """Parameters of every virtual patient, by name: arrays of shape (n,).
 
     A parameter with a spread is log-normal around its typical value (with the correlations of the population),
     kept inside its range [low, high]. A parameter with `drawn_with` is a trait: its own value in patients who
     have it (with the probability named there), zero in the others.
+
+    `product` may be several products in the order in which they are given. Whatever is a product's own (`of_product`)
+    then has one more entry for each product after the first: `k_expansion_2`, `k_expansion_3`. What a patient's cells
+    are like with one product tells something of the next (`fraction_shared_between_products` is the correlation with
+    the first), and everything if it is the same product again. Who is prone to a trait is so with every product.
     """
-    typical = parameters.typical(product, population)
-    spreads = parameters.spreads(population, product)
-    column = {name: index for index, name in enumerate(draws.names)}
-    missing = [name for name in typical if name not in column]
-    if missing:
-        raise unknown("parameter among the draws", missing[0], column)
-    normal = _correlated(parameters, draws, population, column)
+    first, *further = (product,) if isinstance(product, str) else tuple(product) or ("",)
+    typical, spreads = parameters.typical(first, population), parameters.spreads(population, first)
+    for name in typical:
+        if (trait := parameters[name].drawn_with) and trait not in typical:
+            raise unknown("parameter", trait, typical, f"[{name}], drawn_with")
+    draws.remember(_varying(parameters))
+    effects = _Effects(draws, _correlated(parameters, draws, population))
+    patients = _values(parameters, draws, tuple(typical), typical, spreads, effects)
+    own = tuple(name for name in typical if parameters[name].of_product)
+    draws.remember(f"{name}_{k}" for k in range(2, len(further) + 2) for name in own if name in spreads)
+    for k, key in enumerate(further, start=2):
+        before = [first, *further].index(key) + 1
+        if before < k:  # the same cells
+            patients |= {f"{name}_{k}": patients[_numbered(name, before)] for name in own}
+            continue
+        if SHARED_BETWEEN_PRODUCTS not in typical:
+            raise unknown("parameter", SHARED_BETWEEN_PRODUCTS, typical, f"products {', '.join([first, *further])}")
+        numbers, sds = parameters.typical(key, population), parameters.spreads(population, key)
+        again = replace(effects, number=k, shared=typical[SHARED_BETWEEN_PRODUCTS])
+        values = _values(parameters, draws, own, numbers, sds, again)
+        patients |= {f"{name}_{k}": value for name, value in values.items()}
+    return patients
+
+
+def _numbered(name: str, k: int) -> str:
+    return name if k == 1 else f"{name}_{k}"
+
+
+@dataclass(frozen=True)
+class _Effects:
+    """Standard normals by name, with the population's correlations where it links the name.
+
+    Those of a further product, by its number, are correlated with those of the first: `shared` is the correlation.
+    """
+
+    draws: Draws
+    linked: Mapping[str, np.ndarray]
+    number: int = 1
+    shared: float = 1.0
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        one = self.linked[name] if name in self.linked else self.draws.normal_of(name)
+        if self.number == 1:
+            return one
+        other = self.draws.normal_of(_numbered(name, self.number))
+        return self.shared * one + math.sqrt(1.0 - self.shared**2) * other
+
+
+def _values(
+    parameters: ParameterSet, draws: Draws, names: Iterable[str], typical: Mapping[str, float],
+    spreads: Mapping[str, float], effects: _Effects,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Values of every patient for a product, by name."""
     patients = {}
-    for name, value in typical.items():
-        values = np.full(draws.n, value)
+    for name in names:
+        parameter, values = parameters[name], np.full(draws.n, typical[name])
         if name in spreads:
-            shared = parameters[name]
-            values = np.clip(value * np.exp(spreads[name] * normal[:, column[name]]), shared.low, shared.high)
-        trait = parameters[name].drawn_with
-        if trait:
-            if trait not in column:
-                raise unknown("parameter", trait, column, f"[{name}], drawn_with")
-            values = np.where(draws.uniform[:, column[trait]] < typical[trait], values, 0.0)
+            values = np.clip(typical[name] * np.exp(spreads[name] * effects[name]), parameter.low, parameter.high)
+        if trait := parameter.drawn_with:
+            values = np.where(draws.uniform_of(trait) < typical[trait], values, 0.0)
         patients[name] = values
     return patients
 
 
-def _correlated(parameters: ParameterSet, draws: Draws, population: str, column: Mapping[str, int]) -> np.ndarray:
-    """Standard normals with the population's correlations (a Cholesky factor of the linked columns)."""
+def _correlated(parameters: ParameterSet, draws: Draws, population: str) -> dict[str, np.ndarray]:
+    """Standard normals of the names that the population links, correlated by a Cholesky factor; none otherwise."""
     links = parameters.populations[population].correlations if population else ()
-    if not links:
-        return draws.normal
     for link in links:
         for name in (link.one, link.other):
-            if name not in column:
-                raise unknown("parameter", name, column, f"population '{population}', correlation")
+            if "." in name or name not in parameters:
+                raise unknown("parameter", name, parameters.names, f"population '{population}', correlation")
+    if not links:
+        return {}
     linked = sorted({name for link in links for name in (link.one, link.other)})
     matrix = np.eye(len(linked))
     for link in links:
@@ -149,7 +244,8 @@ def _correlated(parameters: ParameterSet, draws: Draws, population: str, column:
         raise InputError(
             f"population '{population}': its correlations contradict each other ({[link.value for link in links]})."
         ) from None
-    columns = [column[name] for name in linked]
-    normal = draws.normal.copy()
-    normal[:, columns] = draws.normal[:, columns] @ factor.T
-    return normal
+    normal = [draws.normal_of(name) for name in linked]
+    return {
+        name: np.sum([weight * one for weight, one in zip(row, normal, strict=True)], axis=0)
+        for name, row in zip(linked, factor, strict=True)
+    }

@@ -21,6 +21,7 @@ from perdure.model.simulate import simulate
 from perdure.model.solution import Solution
 from perdure.parameters.errors import RangeError, UnknownNameError
 from perdure.parameters.patients import Draws, draw, make_patients
+from perdure.parameters.streams import stream_keys
 from perdure.parameters.units import DAYS_PER_MONTH
 
 CATALOGUE = read_catalogue()
@@ -132,7 +133,7 @@ def typical(n: int, **changes: float) -> dict[str, np.ndarray]:
 
 def draws_of(n: int) -> Draws:
     rng = np.random.default_rng(0)
-    return Draws(0, (), np.zeros((n, 0)), np.zeros((n, 0)), rng.standard_normal((n, 160, 2)), rng.random(n))
+    return Draws(0, stream_keys(0, np.arange(n)), rng.standard_normal((n, 160, 2)))
 
 
 def fall_and_rise(t: np.ndarray, low: float, day: float = 200.0) -> np.ndarray:

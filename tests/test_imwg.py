@@ -7,6 +7,7 @@ import pytest
 
 from perdure.model.imwg import CATEGORIES, Markers, Response, judge, measure
 from perdure.parameters.patients import Draws
+from perdure.parameters.streams import stream_keys
 
 
 def marker(*values: float, negative: tuple[int, ...] = (), light_chain: bool = False, every: float = 28.0) -> Markers:
@@ -204,7 +205,7 @@ def someone(n: int, **changes: float) -> dict[str, np.ndarray]:
 
 def draws_of(n: int, seed: int = 0) -> Draws:
     rng = np.random.default_rng(seed)
-    return Draws(seed, (), np.zeros((n, 0)), np.zeros((n, 0)), rng.standard_normal((n, 160, 2)), rng.random(n))
+    return Draws(seed, stream_keys(seed, np.arange(n)), rng.standard_normal((n, 160, 2)))
 
 
 def test_the_assay_errs_in_proportion_and_by_a_floor() -> None:
