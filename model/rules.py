@@ -181,6 +181,11 @@ def fallen(observable: str, share: float) -> Condition:
     return Condition((observable,), holds)
 
 
+def waited(days: float) -> Condition:
+    """So many days have passed since the visit from which the rule counts."""
+    return Condition((), lambda look: look.days[-1] - look.days[look.first] >= days - 1e-9)
+
+
 def progression() -> Condition:
     """Progressive disease by the serum criteria of `imwg`, confirmed by this visit or before."""
     return _judged(lambda response: np.isfinite(response.shown))
@@ -209,8 +214,7 @@ def _judged(says: Callable[[Response], np.ndarray]) -> Condition:
 
 
 def _without_errors(n: int, visits: int) -> Draws:
-    nothing = np.zeros((n, 0))
-    return Draws(0, (), nothing, nothing, np.zeros((n, visits, 2)), np.zeros(n))
+    return Draws(0, np.zeros((n, 2), dtype=np.uint64), np.zeros((n, visits, 2)))
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,7 @@ def treated(rules: list[Rule], regimen: Regimen = CELLS) -> Solution:
 def judged(solution: Solution, patient: int, first: int = 0) -> Response:
     """What the response criteria say of a patient without errors of the assay, from a visit on."""
     column = {name: PATIENTS[name][[patient]] for name in MARKER_PARAMETERS}
-    nothing = np.zeros((1, 0))
-    draws = Draws(0, (), nothing, nothing, np.zeros((1, len(GRID), 2)), np.zeros(1))
+    draws = Draws(0, np.zeros((1, 2), dtype=np.uint64), np.zeros((1, len(GRID), 2)))
     m_protein, tumour = (solution[name][[patient], first:] for name in ("m_protein", "tumour"))
     return judge(measure(GRID[first:], m_protein, tumour, column, draws))
 
@@ -159,8 +158,8 @@ MISTAKES = {
     "rules that wait for each other": (
         [Rule("r", when=LATE, after="s"), Rule("s", when=LATE, after="r")], InputError, "waits for itself",
     ),
-    "a second product": (
-        [Rule("r", when=LATE, then=start(infuse("cilta_cel")))], RegimenError, r"products \(cilta_cel, ide_cel\)",
+    "a second product for patients made for one": (
+        [Rule("r", when=LATE, then=start(infuse("cilta_cel")))], UnknownNameError, r"patients: .* '\w+_2'",
     ),
 }  # fmt: skip
 
