@@ -4,29 +4,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from ..parameters.errors import FileError
-from ..parameters.files import complain, read_toml, shipped
+from ..parameters.files import shipped
 from ..parameters.parameter import Parameter, read_parameter
+from .therapy_file import AttackEntry, Grade, Group, Means, PkEntry, read_entry
 
 _FOLDER = Path(__file__).parent / "therapies"
 
-
 @dataclass(frozen=True)
 class Pharmacokinetics:
-    """Linear pharmacokinetics, solved in closed form.
+    """Linear pharmacokinetics, solved in closed form (`pharmacokinetics.exponentials`).
 
-    `model` is 'one_compartment_oral' (clearance, volume, k_absorption; a concentration) or 'amount' (half_life;
-    the amount left in the body). `names` maps each of these to a parameter of the catalogue.
+    `names` maps what the model needs (clearance, volume, ...) to parameters of the catalogue. The level is a
+    concentration, or the amount left in the body.
     """
 
     model: str
     quantity: str
     unit: str
     names: tuple[tuple[str, str], ...]
+    route: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,57 +41,52 @@ class Effect:
 
 
 @dataclass(frozen=True)
+class Attack:
+    """How a drug takes cells away (see `processes.attack`): the means, the antigens it needs, its numbers by role."""
+
+    means: Means
+    antigens: tuple[str, ...]
+    numbers: tuple[tuple[str, str], ...]
+
+    def number(self, role: str) -> str:
+        """Name of the parameter in a role; '' if the attack has none."""
+        return dict(self.numbers).get(role, "")
+
+
+@dataclass(frozen=True)
 class Therapy:
-    """A CAR-T product or a drug; `dose_unit` is that of its doses, `default_dose` the amount given by default."""
+    """A CAR-T product or a drug; `dose_unit` is that of its doses, `default_dose` the amount given by default.
+
+    `usual` is its default regimen, in the words of `sentence`; `evidence` names the reported results that bear on it,
+    and `fitted` the ids of the numbers that those decide.
+    """
 
     key: str
     kind: str
+    group: Group
     title: str
     meaning: str
-    target: str
+    names: tuple[str, ...]
+    targets: tuple[str, ...]
+    binder: str
     dose_unit: str
     default_dose: float
     dose_note: str
+    usual: str
+    grade: Grade
+    grade_note: str
+    evidence: tuple[str, ...]
+    fitted: tuple[str, ...]
+    limits: str
     pk: Pharmacokinetics | None
     effects: tuple[Effect, ...]
+    attacks: tuple[Attack, ...]
     parameters: tuple[Parameter, ...]
 
     @property
     def short(self) -> str:
         """Short name for axes and tables: 'ide-cel'."""
         return self.key.replace("_", "-")
-
-
-_PK_NEEDS = {"one_compartment_oral": ("clearance", "volume", "k_absorption"), "amount": ("half_life",)}
-
-
-class _Pk(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    model: Literal["one_compartment_oral", "amount"]
-    unit: str
-    parameters: dict[str, str]
-
-
-class _Effect(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    on: str
-    form: Literal["exponential", "inhibition"]
-    strength: list[str] = Field(min_length=1)
-    half: str
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    kind: Literal["car_t", "drug"]
-    title: str
-    meaning: str
-    target: str = ""
-    dose_unit: str
-    default_dose: float = Field(gt=0)
-    dose_note: str = ""
-    pk: _Pk | None = None
-    effect: list[_Effect] = []
-    parameter: dict[str, dict[str, Any]] = {}
 
 
 def read_therapy(name: str, *, folder: Path = _FOLDER) -> Therapy:
@@ -107,47 +99,41 @@ def read_therapy(name: str, *, folder: Path = _FOLDER) -> Therapy:
     FileError
         If the file is malformed, incomplete or contradicts itself.
     """
-    path = shipped(folder, name, "therapy")
-    return _read(path) if str(name).endswith(".toml") else _read_once(path)
+    return _read(Path(name)) if str(name).endswith(".toml") else _read_once(name, folder)
 
 
 @cache
-def _read_once(path: Path) -> Therapy:
+def _read_once(name: str, folder: Path) -> Therapy:
     """Shipped files do not change while the program runs, and regimens ask for them at every dose."""
-    return _read(path)
+    return _read(shipped(folder, name, "therapy"))
 
 
 def _read(path: Path) -> Therapy:
-    try:
-        entry = _File.model_validate(read_toml(path))
-    except ValidationError as error:
-        raise complain(error, path.name, _File.model_fields) from None
-    key = path.stem
-    if entry.kind == "car_t" and (entry.pk or entry.effect):
-        raise FileError(f"{path.name}: a CAR-T product has cells and parameters, no [pk] and no [[effect]].")
-    if entry.kind == "drug" and not entry.pk:
-        raise FileError(f"{path.name}: a drug needs a [pk] table, or its doses could not reach anything.")
+    entry, key = read_entry(path), path.stem
     owner = f"{key}." if entry.kind == "car_t" else ""  # a drug's numbers are shared values that carry its name
     parameters: list[Parameter] = []
     for number, values in entry.parameter.items():
         parameters.extend(read_parameter(f"{owner}{number}", values, path.name))
+    fitted = tuple(f"{owner}{number}" for number in entry.fitted)
     return Therapy(
-        key=key, kind=entry.kind, title=entry.title, meaning=entry.meaning, target=entry.target,
-        dose_unit=entry.dose_unit, default_dose=entry.default_dose, dose_note=entry.dose_note,
-        pk=_read_pk(entry.pk, path.name),
+        key=key, kind=entry.kind, group=entry.group, title=entry.title, meaning=entry.meaning, names=tuple(entry.names),
+        targets=tuple(entry.targets), binder=entry.binder, dose_unit=entry.dose_unit, default_dose=entry.default_dose,
+        dose_note=entry.dose_note, usual=entry.usual, grade=entry.grade, grade_note=entry.grade_note,
+        evidence=tuple(entry.evidence), fitted=fitted, limits=entry.limits, pk=_read_pk(entry.pk),
         effects=tuple(Effect(e.on, e.form, tuple(e.strength), e.half) for e in entry.effect),
-        parameters=tuple(parameters),
+        attacks=tuple(_read_attack(attack) for attack in entry.attack), parameters=tuple(parameters),
     )  # fmt: skip
 
 
-def _read_pk(entry: _Pk | None, where: str) -> Pharmacokinetics | None:
+def _read_pk(entry: PkEntry | None) -> Pharmacokinetics | None:
     if entry is None:
         return None
-    for need in _PK_NEEDS[entry.model]:
-        if need not in entry.parameters:
-            raise FileError(f"{where}, [pk]: model '{entry.model}' needs the name of its {need}.")
     quantity = "amount in the body" if entry.model == "amount" else "concentration"
-    return Pharmacokinetics(entry.model, quantity, entry.unit, tuple(sorted(entry.parameters.items())))
+    return Pharmacokinetics(entry.model, quantity, entry.unit, tuple(sorted(entry.parameters.items())), entry.route)
+
+
+def _read_attack(entry: AttackEntry) -> Attack:
+    return Attack(entry.means, tuple(entry.antigens), tuple(sorted(entry.numbers.items())))
 
 
 @cache

@@ -21,7 +21,8 @@ class Parameter:
     `id` is its full name in the catalogue: the plain name for a shared value, `name.spread` for the
     between-patient SD of its logarithm, `owner.name` for the value of a product or population,
     `owner.name.factor` and `owner.name.spread` for what a population changes.
-    Value, low and high are in `unit`, whose time is in days.
+    Value, low and high are in `unit`, whose time is in days. Of a number `of_product`, every CAR-T product in a
+    patient has its own: a product's file may replace it.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Parameter:
     quote: str = ""
     prior: Prior | None = None
     drawn_with: str = ""
+    of_product: bool = False
 
     def with_value(self, value: object, grade: Grade | None = None) -> "Parameter":
         """Same parameter with another value (a number in its unit, or a text such as '3.5 L/hour').
@@ -76,6 +78,7 @@ class _Number(BaseModel):
     symbol: str = ""
     meaning: str = ""
     drawn_with: str = ""
+    of_product: bool = False
     spread: dict[str, Any] | None = None
 
 
@@ -103,7 +106,7 @@ def read_parameter(name: str, entry: dict[str, Any], where: str) -> tuple[Parame
     prior = _read_prior(number, value, low, place)
     own = Parameter(
         name, value, unit, low, high, number.meaning, number.symbol, number.source, number.note, grade, number.quote,
-        prior, number.drawn_with,
+        prior, number.drawn_with, number.of_product,
     )  # fmt: skip
     if number.spread is None:
         return (own,)

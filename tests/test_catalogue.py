@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from perdure.model.catalogue import read_catalogue
+from perdure.model.cells import Cells
 from perdure.model.myeloma import myeloma
-from perdure.model.processes.drugs import PROCESSES
-from perdure.model.therapy import Therapy, read_therapies, read_therapy
+from perdure.model.system import System
+from perdure.model.therapy import read_therapies, read_therapy
 from perdure.model.unit_check import check_units
-from perdure.parameters.errors import FileError, UnknownNameError
 from perdure.parameters.parameter import Parameter
 from perdure.parameters.source import ASSUMED, read_sources
-from perdure.parameters.units import convert, dimension, read_unit
+from perdure.parameters.units import convert
 
 ROOT = Path(__file__).resolve().parent.parent
 SETS = sorted((ROOT / "parameters" / "sets").glob("*.toml"))
@@ -28,15 +28,30 @@ EVERY = [CATALOGUE[name] for name in CATALOGUE]
 DRUGS = tuple(therapy for therapy in read_therapies() if therapy.kind == "drug")
 PRODUCTS = tuple(therapy for therapy in read_therapies() if therapy.kind == "car_t")
 
-# Numbers that no equation holds: they read doses, date deaths, or stand for the laboratory.
+# Numbers that no equation holds: they read doses, draw patients, date deaths, or stand for the laboratory.
 OUTSIDE_THE_EQUATIONS = {
     "blood_volume", "body_weight", "error_floor_m_protein", "error_m_protein", "fraction_marrow_complete",
-    "hazard_death_first_year", "hazard_death_later", "limit_car_t", "limit_flc", "limit_m_protein", "marrow_cells",
+    "fraction_shared_between_products", "hazard_death_first_year", "hazard_death_later", "limit_car_t", "limit_flc",
+    "limit_m_protein", "marrow_cells",
 }  # fmt: skip
 
 
 def value(name: str) -> float:
     return CATALOGUE[name].value
+
+
+def systems() -> Iterator[System]:
+    """Every drug beside cells against BCMA, and every product alone and after cells against BCMA."""
+    yield myeloma()
+    for targets in dict.fromkeys(product.targets for product in PRODUCTS):
+        yield myeloma((), (Cells(targets),))
+        yield myeloma((), (Cells(), Cells(targets, "_2", "_2")))
+
+
+def shared_name(name: str) -> str:
+    """The catalogue's name of a number, which the second product has as its own."""
+    stem = name.removesuffix("_2")
+    return stem if name != stem and CATALOGUE[stem].of_product else name
 
 
 def table_of(path: Path) -> dict[str, object]:
@@ -117,17 +132,27 @@ def test_no_shipped_file_and_no_entry_is_left_unread() -> None:
 
 
 def test_every_flow_quantity_and_initial_value_has_the_unit_it_should() -> None:
-    check_units(myeloma(), {name: CATALOGUE[name].unit for name in CATALOGUE.names})
+    units = {name: CATALOGUE[name].unit for name in CATALOGUE.names}
+    for system in systems():
+        check_units(system, {**units, **{f"{name}_2": unit for name, unit in units.items()}})
 
 
 def test_every_number_that_the_equations_need_is_in_the_catalogue() -> None:
-    assert not set(myeloma().parameters) - set(CATALOGUE.names)
+    for system in systems():
+        assert not {shared_name(name) for name in system.parameters} - set(CATALOGUE.names)
+
+
+def test_what_is_a_products_own_is_what_a_second_product_brings() -> None:
+    brought = {name for system in systems() for name in system.parameters if name.endswith("_2")}
+    drawn = {CATALOGUE[shared_name(name)].drawn_with for name in brought} - {""}
+    own = {name for name in CATALOGUE.names if CATALOGUE[name].of_product}
+    assert {shared_name(name) for name in brought} | drawn == own
 
 
 def test_no_number_lies_around_unused() -> None:
     kinetics = {name for drug in DRUGS if drug.pk for _, name in drug.pk.names}
     carriers = {CATALOGUE[name].drawn_with for name in CATALOGUE.names}
-    used = set(myeloma().parameters) | kinetics | carriers
+    used = {name for system in systems() for name in system.parameters} | kinetics | carriers
     assert set(CATALOGUE.names) - used == OUTSIDE_THE_EQUATIONS
 
 
@@ -158,65 +183,6 @@ def test_every_population_links_burden_with_what_follows_it(population: str) -> 
         ("m_protein_baseline", "tumour_baseline"): 0.6,
         ("suppression_baseline", "tumour_baseline"): 0.4,
     }
-
-
-# Therapies
-
-
-@pytest.mark.parametrize("product", PRODUCTS, ids=lambda therapy: therapy.key)
-def test_a_product_is_dosed_in_cells_and_stays_inside_the_shared_ranges(product: Therapy) -> None:
-    assert (product.dose_unit, product.target) == ("cell", "BCMA")
-    assert 1e7 <= product.default_dose <= 1e9
-    assert product.dose_note
-    assert {parameter.id.split(".")[1] for parameter in product.parameters} == {
-        "fraction_engrafted", "half_density_kill", "k_memory_formation", "k_death_memory", "fraction_immunogenic",
-    }  # fmt: skip
-    for parameter in product.parameters:
-        shared = CATALOGUE[parameter.id.split(".")[1]]
-        assert parameter.unit == shared.unit
-        assert shared.low <= parameter.low
-        assert parameter.high <= shared.high
-
-
-@pytest.mark.parametrize("drug", DRUGS, ids=lambda therapy: therapy.key)
-def test_a_drug_changes_processes_that_exist_by_numbers_that_exist(drug: Therapy) -> None:
-    assert drug.effects
-    assert drug.pk is not None
-    for effect in drug.effects:
-        assert effect.on in PROCESSES
-        assert CATALOGUE[effect.half].unit == drug.pk.unit
-        for name in effect.strength:
-            assert CATALOGUE[name].unit == ""
-    right = {"clearance": "L/day", "volume": "L", "k_absorption": "1/day", "half_life": "day"}
-    for role, name in drug.pk.names:
-        assert CATALOGUE[name].unit == right[role]
-    dose = dimension(read_unit(drug.dose_unit))
-    assert dimension(read_unit(drug.pk.unit) * (read_unit("L") if "/" in drug.pk.unit else read_unit(""))) == dose
-
-
-def test_an_inhibition_never_turns_a_process_around() -> None:
-    for drug in DRUGS:
-        for effect in drug.effects:
-            if effect.form == "inhibition":
-                assert math.prod(CATALOGUE[name].high for name in effect.strength) <= 1.0
-
-
-def test_a_therapy_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
-    head = 'kind = "{kind}"\ntitle = "x"\nmeaning = "x"\ndose_unit = "mg"\ndefault_dose = 1.0\n'
-    path = tmp_path / "mine.toml"
-    path.write_text(head.format(kind="drug"), encoding="utf-8")
-    with pytest.raises(FileError, match=r"mine\.toml: a drug needs a \[pk\] table"):
-        read_therapy(str(path))
-    pk = '[pk]\nmodel = "amount"\nunit = "mg"\nparameters = {}\n'
-    path.write_text(head.format(kind="drug") + pk, encoding="utf-8")
-    with pytest.raises(FileError, match="model 'amount' needs the name of its half_life"):
-        read_therapy(str(path))
-    effect = '[[effect]]\non = "growth"\nform = "inhibition"\nstrength = ["x"]\nhalf = "y"\n'
-    path.write_text(head.format(kind="car_t") + effect, encoding="utf-8")
-    with pytest.raises(FileError, match=r"a CAR-T product has cells and parameters, no \[pk\] and no \[\[effect\]\]"):
-        read_therapy(str(path))
-    with pytest.raises(UnknownNameError, match=r"There is no therapy 'lenalidomid'\. Did you mean 'lenalidomide'"):
-        read_therapy("lenalidomid")
 
 
 # Two ways to the same number
