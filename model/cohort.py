@@ -167,8 +167,9 @@ def _settings(
     if not regimens or not reduce:
         raise InputError("simulate_cohort: give at least one regimen and one reduction, each under a name.")
     for name, regimen in regimens.items():
-        if regimen.product and regimen.product != cohort.product:
-            raise RegimenError(f"regimen '{name}' gives {regimen.product}; the cohort is made for '{cohort.product}'.")
+        if regimen.products and regimen.products != cohort.products:
+            given, made = ", ".join(regimen.products), ", ".join(cohort.products)
+            raise RegimenError(f"regimen '{name}' gives {given}; the cohort is made for '{made}'.")
     cohorts = [replace(cohort, catalogue=catalogue) for catalogue in draws] or [cohort]
     return [Setting(people, regimen, dict(reduce), solver) for people in cohorts for regimen in regimens.values()]
 

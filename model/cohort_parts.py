@@ -8,8 +8,9 @@ import numpy as np
 from ..parameters.errors import RangeError
 from ..parameters.parameter_set import ParameterSet
 from ..parameters.patients import Draws, draw, make_patients
+from .cast import cast_of
 from .engine.source import engine_source
-from .preparation import TERMS, with_drugs_of
+from .preparation import drugs_of, terms_of
 from .reduction import Part, Reduction
 from .regimen import Regimen
 from .simulate import Solver, simulate
@@ -34,7 +35,7 @@ class Cohort:
     catalogue: ParameterSet
     n: int
     seed: int
-    product: str = ""
+    product: str | tuple[str, ...] = ""
     population: str = ""
 
     def __post_init__(self) -> None:
@@ -42,7 +43,13 @@ class Cohort:
         draw(self.catalogue, 1, self.seed)
         if int(self.n) != self.n or self.n < 1:
             raise RangeError(f"number of virtual patients = {self.n}; expected a whole number of at least 1.")
-        self.catalogue.typical(self.product, self.population)
+        for product in self.products or ("",):
+            self.catalogue.typical(product, self.population)
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The products, as `Regimen.products` gives them."""
+        return tuple(name for name in ((self.product,) if isinstance(self.product, str) else self.product) if name)
 
     def part(self, first: int, last: int) -> tuple[Mapping[str, np.ndarray], Draws]:
         """Parameters and randomness of patients `first` to `last` (not included)."""
@@ -80,7 +87,8 @@ class Setting:
         numbers = [(number.id, number.value, number.low, number.high) for number in cohort.catalogue.values()]
         links = [(key, population.correlations) for key, population in cohort.catalogue.populations.items()]
         people = (cohort.n, cohort.seed, cohort.product, cohort.population)
-        equations = engine_source(with_drugs_of(self.regimen), TERMS, self.solver.method).text
+        system = cast_of(self.regimen).system
+        equations = engine_source(system, terms_of(drugs_of(system)), self.solver.method).text
         wanted = sorted(self.reductions.items())
         return repr((people, numbers, links, self.regimen, wanted, self.solver, equations))
 

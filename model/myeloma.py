@@ -1,49 +1,79 @@
-"""The myeloma model: every mechanism put together, with the drugs that are on the shelf."""
+"""The myeloma model: every mechanism put together, with the CAR-T products and drugs that a patient gets."""
 
+from collections.abc import Sequence
 from functools import cache
 
-from .processes import antigen, biomarkers, car_t, drugs, exhaustion, host, microenvironment, tumour
+from .cells import FIRST, Cells
+from .processes import antigen, attack, biomarkers, car_t, drugs, exhaustion, host, microenvironment, reach, tumour
 from .system import Branching, System
 from .therapy import Therapy, read_therapies
+from .therapy_file import GRADED
 
 OBSERVABLES = (
     "tumour", "m_protein", "light_chain", "soluble_bcma", "car_t", "effector", "memory", "exhausted_fraction",
-    "engaged", "host", "suppression", "immunity", "density_mean", "susceptibility", "null_fraction", "antigen_stimulus",
-    "kill_pressure", "fitness",
+    "engaged", "host", "host_exhausted", "suppression", "immunity", "density_mean", "susceptibility", "null_fraction",
+    "antigen_stimulus", "kill_pressure", "fitness",
 )  # fmt: skip
-"""What a simulation records, by name."""
+"""What a simulation records, by name. Of further courses of CAR-T cells it records `OF_COURSES`, with their suffix."""
+OF_COURSES = (
+    "cells", "engaged", "effector", "memory", "susceptibility", "antigen_stimulus", "kill_pressure", "fitness",
+)  # fmt: skip
 
 
 @cache
-def myeloma(therapies: tuple[Therapy, ...] | None = None) -> System:
-    """The system of myeloma under CAR-T cells, with every shipped drug (or those given) able to act."""
-    on_shelf = read_therapies() if therapies is None else therapies
-    on_shelf = tuple(therapy for therapy in on_shelf if therapy.pk is not None)
-    classes, nulls = antigen.classes(), tumour.null_clones()
-    load = {quantity.name: quantity for quantity in tumour.burden(classes, nulls)}
+def myeloma(
+    therapies: tuple[Therapy, ...] | None = None,
+    courses: tuple[Cells, ...] = (FIRST,),
+    *,
+    classes: tuple[tuple[str, int], ...] = tuple(antigen.CLASSES.items()),
+) -> System:
+    """The system of myeloma under CAR-T cells, with every shipped drug (or those given) able to act.
+
+    Parameters
+    ----------
+    courses
+        CAR-T products in the order of their infusion; by default one against BCMA.
+    classes
+        Density classes of each graded antigen. BCMA is always followed, another only if somebody attacks it.
+    """
+    on_shelf = tuple(drug for drug in (read_therapies() if therapies is None else therapies) if drug.pk is not None)
+    assaults = (*attack.of_cells(courses), *attack.of_drugs(on_shelf))
+    wanted = [name for assault in assaults if assault.attacker for name in assault.attacker.antigens]
+    axes = antigen.axes([name for name in GRADED if name in wanted], dict(classes))
+    lines = antigen.cell_lines(axes)
+    load = {quantity.name: quantity for quantity in tumour.burden(axes, lines)}
+    hazards = tumour.hazards(assaults, axes)
     quantities = (
         *drugs.modifiers(on_shelf),
-        *antigen.susceptibility(),
+        *reach.gains(),
+        *(q for assault in assaults if assault.attacker for q in reach.classes(assault.attacker, axes)),
         *load.values(),
-        antigen.mean_log_density(classes),
-        *car_t.pools(),
-        tumour.kill_pressure(),
-        *car_t.proliferation(),
-        exhaustion.share(),
+        *tumour.seen(courses, assaults, axes, lines),
+        *car_t.pools(courses),
+        *tumour.kill_pressure(courses),
+        *car_t.room(courses),
+        *car_t.proliferation(courses),
+        exhaustion.share(courses),
+        host.working(),
+        *attack.levels(on_shelf),
+        *attack.pressures(on_shelf),
+        *hazards,
         biomarkers.light_chain(),
     )
     flows = (
-        *tumour.flows(classes, nulls),
-        *antigen.relaxation(classes),
-        *car_t.flows(),
-        *exhaustion.flows(),
-        *host.flows(),
+        *tumour.flows(assaults, axes, lines, hazards),
+        *antigen.flows(axes, lines),
+        *attack.selection(on_shelf),
+        *(flow for cells in courses for flow in car_t.flows(cells)),
+        *(flow for cells in courses for flow in exhaustion.flows(cells)),
+        *host.flows(courses, attack.redirection(on_shelf), attack.depletion(on_shelf)),
         *microenvironment.flows(),
-        *biomarkers.flows(),
+        *biomarkers.flows(antigen.having(lines, 0, 0)),
     )
     states = (
-        *classes, *nulls, car_t.INFUSED, car_t.EFFECTOR, car_t.MEMORY, car_t.EXHAUSTED, car_t.TERMINAL, car_t.FITNESS,
-        host.HOST, microenvironment.SUPPRESSION, host.IMMUNITY, biomarkers.M_PROTEIN, biomarkers.SOLUBLE_BCMA,
+        *(line.state for line in lines), *(state for cells in courses for state in cells.states),
+        host.HOST, host.TIRED, microenvironment.SUPPRESSION, *host.immunities(courses), *attack.clones(on_shelf),
+        biomarkers.M_PROTEIN, biomarkers.SOLUBLE_BCMA,
     )  # fmt: skip
     return System(
         name="myeloma under CAR-T cells",
@@ -51,6 +81,14 @@ def myeloma(therapies: tuple[Therapy, ...] | None = None) -> System:
         quantities=quantities,
         inputs=drugs.inputs(on_shelf),
         flows=flows,
-        observables=OBSERVABLES,
-        branching=Branching((*classes, *nulls), load["k_division"]),
+        observables=(*OBSERVABLES, *_further(courses, axes)),
+        branching=Branching(tuple(line.state for line in lines), load["k_division"]),
     )
+
+
+def _further(courses: Sequence[Cells], axes: Sequence[antigen.Axis]) -> list[str]:
+    """What is recorded beside `OBSERVABLES`: the second antigen, and further courses."""
+    names = [f"{what}_{axis.key}" for axis in axes[1:] for what in ("density_mean", "null_fraction")]
+    if len(courses) > 1:
+        names += ["cells", *(f"{what}{cells.suffix}" for cells in courses[1:] for what in OF_COURSES)]
+    return names

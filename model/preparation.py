@@ -1,6 +1,6 @@
 """Before a simulation: everything that the engine wants as arrays, checked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -9,21 +9,15 @@ from ..parameters.errors import InputError, RangeError, unknown
 from .dose_plan import Edge
 from .engine import drug_levels
 from .engine.batch import Numbers
-from .myeloma import myeloma
-from .pharmacokinetics import unit_responses
+from .pharmacokinetics import exponentials_of, unit_responses
 from .regimen import Bolus, Regimen
+from .states import State
 from .system import System
 from .therapy import Therapy, read_therapies
 
 MICROLITRES_PER_LITRE = 1e6
-TERMS = 2
-"""Exponentials per drug, as `unit_responses` gives them."""
-
-
-def with_drugs_of(*regimens: Regimen) -> System:
-    """Myeloma with the drugs that are given and no others: what is absent costs nothing and changes nothing."""
-    given = {dose.therapy for regimen in regimens for dose in regimen.doses}
-    return myeloma(tuple(therapy for therapy in read_therapies() if therapy.pk is not None and therapy.key in given))
+FEWEST_TERMS = 2
+"""Exponentials per drug for which there is room at least, so that systems without long sums share compiled code."""
 
 
 def drugs_of(system: System) -> list[Therapy]:
@@ -32,12 +26,17 @@ def drugs_of(system: System) -> list[Therapy]:
     return [shelf[put.drug] for put in system.inputs]
 
 
+def terms_of(drugs: Sequence[Therapy]) -> int:
+    """Exponentials per drug for which there must be room."""
+    return max([FEWEST_TERMS, *(exponentials_of(drug.pk) for drug in drugs if drug.pk)])
+
+
 def needed_parameters(of_equations: Sequence[str], drugs: Sequence[Therapy], system: System) -> tuple[str, ...]:
     """Every parameter a simulation needs: those of the equations, of the drugs' pharmacokinetics, and of the dose."""
     names = list(of_equations)
     for drug in drugs:
         names += [name for _, name in drug.pk.names] if drug.pk else []
-    if any(state.name == "infused" for state in system.states):
+    if any(is_infused(state) for state in system.states):
         names.append("blood_volume")
     return tuple(dict.fromkeys(names))
 
@@ -84,7 +83,7 @@ def numbers_of(
         raise InputError(f"system '{system.name}' uses no parameter, so nothing tells how many patients there are.")
     parameters = np.ascontiguousarray(np.stack([columns[name] for name in order], axis=1))
     n = len(parameters)
-    weight, rate = unit_responses(drugs, columns, n)
+    weight, rate = unit_responses(drugs, columns, n, terms_of(drugs))
     index = {state: i for i, state in enumerate(system.states)}
     return Numbers(
         parameters, weight, rate, _scale(system, columns, n),
@@ -98,32 +97,46 @@ def _scale(system: System, patients: Mapping[str, np.ndarray], n: int) -> np.nda
     """What one unit of a dose adds to each state: cells become cells per microlitre of blood."""
     scale = np.ones((n, len(system.states)))
     for i, state in enumerate(system.states):
-        if state.name == "infused":
+        if is_infused(state):
             scale[:, i] = 1.0 / (patients["blood_volume"] * MICROLITRES_PER_LITRE)
     return scale
 
 
-def dose_edges(regimen: Regimen, system: System, stop: float, start: float = 0.0) -> tuple[list[Edge], dict[str, int]]:
-    """Dose edges of a regimen that starts on a day, and the channel on which each therapy is audited."""
+def is_infused(state: State) -> bool:
+    """Whether CAR-T cells are given into a state."""
+    return state.name == "infused" or state.name.startswith("infused_")
+
+
+Channels = dict[str, tuple[int, ...]]
+"""Where the doses of a therapy arrive: places of states, or the number of states plus the place of a drug."""
+
+
+def dose_edges(
+    regimen: Regimen, system: System, stop: float, start: float = 0.0, suffix: Callable[[Bolus], str] = lambda dose: ""
+) -> tuple[list[Edge], Channels]:
+    """Dose edges of a regimen that starts on a day, and the channels on which each therapy is audited.
+
+    `suffix` is the ending of the states of the cells that a dose belongs to.
+    """
     states = [state.name for state in system.states]
     drugs = [put.drug for put in system.inputs]
     rows: list[Edge] = []
-    channels: dict[str, int] = {}
-    product = regimen.product  # two of them are an error
+    channels: Channels = {}
+    products = set(regimen.products)
     for dose in regimen.doses:
         day = start + dose.day
         if day > stop:
             continue
-        if dose.therapy == product:
-            target = states.index("infused") if "infused" in states else -1
-            channels[dose.therapy] = target
-            kind = drug_levels.STATE_BOLUS
+        if dose.therapy in products and isinstance(dose, Bolus):
+            name = f"infused{suffix(dose)}"
+            target = states.index(name) if name in states else -1
+            channel, kind = target, drug_levels.STATE_BOLUS
         else:
             target = drugs.index(dose.therapy) if dose.therapy in drugs else -1
-            channels[dose.therapy] = len(states) + target
-            kind = drug_levels.DRUG_BOLUS
+            channel, kind = len(states) + target, drug_levels.DRUG_BOLUS
         if target < 0:
             raise InputError(f"system '{system.name}' has no place for a dose of {dose.therapy}.")
+        channels[dose.therapy] = tuple(dict.fromkeys((*channels.get(dose.therapy, ()), channel)))
         end = day if isinstance(dose, Bolus) else day + dose.duration
         if end == day:  # an infusion too short for the clock is a jump too
             rows.append((day, kind, target, dose.amount, day))
@@ -132,6 +145,15 @@ def dose_edges(regimen: Regimen, system: System, stop: float, start: float = 0.0
             rows.append((day, drug_levels.DRUG_RATE, target, speed, day))
             rows.append((min(end, stop), drug_levels.DRUG_RATE, target, -speed, day))
     return rows, channels
+
+
+def joined(channels: Sequence[Channels]) -> Channels:
+    """Channels of several regimens together."""
+    together: Channels = {}
+    for part in channels:
+        for therapy, mine in part.items():
+            together[therapy] = tuple(dict.fromkeys((*together.get(therapy, ()), *mine)))
+    return together
 
 
 def eradication_grid(stop: float, infusions: Sequence[float] = ()) -> np.ndarray:

@@ -3,10 +3,14 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from ..parameters.errors import RegimenError, unknown
 from ..parameters.units import DAYS_PER_MONTH, read_number
 from .therapy import Therapy, read_therapies, read_therapy
+
+SPLIT_DAYS = 60.0
+"""Longest time between two infusions of one course; later ones are another course, of new cells."""
 
 
 @dataclass(frozen=True)
@@ -73,23 +77,33 @@ class Regimen:
         """Same doses under another name."""
         return replace(self, name=name)
 
-    @property
-    def product(self) -> str:
-        """CAR-T product of the regimen; '' if there is none.
+    @cached_property
+    def courses(self) -> tuple[tuple[str, float], ...]:
+        """Courses of CAR-T cells as (product, day of the first infusion), in the order of that day.
 
-        Raises
-        ------
-        RegimenError
-            If there are two different products (sequences of products are not part of this model version).
+        Infusions of one product are one course if each is at most `SPLIT_DAYS` after the one before.
         """
-        products = self._of_kind("car_t")
-        if len(products) > 1:
-            raise RegimenError(
-                f"regimen '{self.name}' holds {len(products)} CAR-T products ({', '.join(products)}); one is possible."
-            )
-        return products[0] if products else ""
+        found: list[tuple[str, float]] = []
+        last: dict[str, float] = {}
+        for dose in self.doses:
+            if read_therapy(dose.therapy).kind != "car_t":
+                continue
+            if dose.day > last.get(dose.therapy, -math.inf) + SPLIT_DAYS:
+                found.append((dose.therapy, dose.day))
+            last[dose.therapy] = dose.day
+        return tuple(found)
 
-    @property
+    @cached_property
+    def products(self) -> tuple[str, ...]:
+        """CAR-T product of every course; one that is given again stands there twice."""
+        return tuple(product for product, _ in self.courses)
+
+    @cached_property
+    def infusions(self) -> tuple[float, ...]:
+        """Days on which CAR-T cells are given."""
+        return tuple(dose.day for dose in self.doses if read_therapy(dose.therapy).kind == "car_t")
+
+    @cached_property
     def drugs(self) -> tuple[str, ...]:
         """Drugs of the regimen, in alphabetical order."""
         return self._of_kind("drug")

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..parameters.errors import FileError, InputError
+from .cast import cast_of
 from .failure import WHAT, checksum
-from .myeloma import myeloma
 from .regimen import Bolus, Dose, Infusion, Regimen
 from .rules import Rule
 from .simulate import Solver, simulate
 from .solution import Solution
+from .steering import started
 from .system import System
-from .therapy import read_therapies
 
 
 def reproduce(path: str | Path, *, system: System | None = None, rules: Sequence[Rule] = ()) -> Solution:
@@ -45,17 +45,12 @@ def reproduce(path: str | Path, *, system: System | None = None, rules: Sequence
         settings: dict[str, Any] = {key: math.inf if value == "inf" else value for key, value in case["solver"].items()}
         solver, times, until = Solver(**settings), np.array(case["times"], dtype=float), float(case["until"])
         wanted, names = case["system"], case["rules"]
-        system = _same_system(path, wanted["name"], wanted["drugs"], wanted["equations"], system)
+        _check_rules(path, names, [rule.name for rule in rules])
+        system = _same_system(path, wanted["name"], wanted["equations"], system, (regimen, *started(rules)))
     except InputError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise FileError(f"{path}: is damaged ({problem!r}); give a file as Failure.write writes it.") from problem
-    given = [rule.name for rule in rules]
-    if given != names:
-        raise InputError(
-            f"{path}: failed under the rules {', '.join(names) or '(none)'}; given are {', '.join(given) or '(none)'}. "
-            "Give the same rules: reproduce(path, rules=...)."
-        )
     return simulate(parameters, regimen, times=times, until=until, system=system, solver=solver, rules=rules)
 
 
@@ -81,13 +76,24 @@ def _dose(therapy: str, amount: float, day: float, duration: float | None = None
     return Bolus(therapy, amount, day) if duration is None else Infusion(therapy, amount, duration, day)
 
 
-def _same_system(path: str | Path, name: str, drugs: Sequence[str], equations: str, system: System | None) -> System:
+def _check_rules(path: str | Path, names: Sequence[str], given: Sequence[str]) -> None:
+    """Before the system: what rules may give decides who takes part in it."""
+    if list(given) != list(names):
+        raise InputError(
+            f"{path}: failed under the rules {', '.join(names) or '(none)'}; given are {', '.join(given) or '(none)'}. "
+            "Give the same rules: reproduce(path, rules=...)."
+        )
+
+
+def _same_system(
+    path: str | Path, name: str, equations: str, system: System | None, parts: Sequence[Regimen]
+) -> System:
     """The system that failed: the one given, else the shipped one if its equations are still the same."""
     if system is not None:
         if system.name != name:
             raise InputError(f"{path}: system '{name}' failed; given is '{system.name}'. Give the one that failed.")
         return system
-    shipped = myeloma(tuple(therapy for therapy in read_therapies() if therapy.key in drugs))
+    shipped = cast_of(*parts).system
     if shipped.name != name:
         raise InputError(f"{path}: system '{name}' failed, which is not shipped; give it: reproduce(path, system=...).")
     if checksum(shipped) != equations:

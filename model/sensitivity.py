@@ -12,17 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..parameters.errors import InputError, RangeError, unknown
+from .cast import cast_of
 from .engine.batch import Batch, Recording, Schedule
 from .engine.choice import make_engine
 from .preparation import (
-    TERMS,
     columns_of,
     dose_edges,
     drugs_of,
     eradication_grid,
     needed_parameters,
     numbers_of,
-    with_drugs_of,
+    terms_of,
 )
 from .regimen import Regimen
 from .simulate import Solver, simulate
@@ -114,7 +114,8 @@ def sensitivities(
     RangeError
         If the step is not between 0 and 0.1, or a parameter that the system uses is zero: zero has no logarithm.
     """
-    system = system or with_drugs_of(regimen)
+    cast = cast_of(regimen)
+    system = system or cast.system
     solver = solver or Solver()
     names = tuple(parameters)
     for name in names:
@@ -128,7 +129,7 @@ def sensitivities(
     base = simulate(patients, regimen, times=times, until=until, system=system, solver=solver)
 
     drugs = drugs_of(system)
-    engine = make_engine(system, TERMS, solver.method, solver.engine)
+    engine = make_engine(system, terms_of(drugs), solver.method, solver.engine)
     columns = columns_of(needed_parameters(engine.parameters, drugs, system), patients)
     used = [name for name in names if name in columns]
     for name in used:
@@ -138,9 +139,8 @@ def sensitivities(
                 f"patient {zero[0]}: {name} = 0 has no logarithm; leave it out, or give it a value other than zero."
             )
     stop = float(base.times[-1] if until is None else until)
-    rows = dose_edges(regimen, system, stop)[0]
-    infusions = [dose.day for dose in regimen.doses if dose.therapy == regimen.product]
-    widths = eradication_grid(stop, infusions) if solver.few > 0 and system.branching else np.zeros(0)
+    rows = dose_edges(regimen, system, stop, suffix=lambda dose: cast.suffix(0, dose))[0]
+    widths = eradication_grid(stop, regimen.infusions) if solver.few > 0 and system.branching else np.zeros(0)
     recording = Recording(base.times, widths)
     settings = solver.settings(stop)
     plus, minus, copies = _seats(len(used), engine.sizes["LANES"])

@@ -8,19 +8,22 @@ from typing import Literal
 import numpy as np
 
 from ..parameters.errors import DoseAuditError, RangeError
+from .cast import cast_of
+from .dose_plan import Edge
 from .engine.batch import Batch, Recording
 from .engine.choice import make_engine
 from .failure import case_of, ledger
 from .preparation import (
-    TERMS,
+    Channels,
     check_times,
     columns_of,
     dose_edges,
     drugs_of,
     eradication_grid,
+    joined,
     needed_parameters,
     numbers_of,
-    with_drugs_of,
+    terms_of,
 )
 from .regimen import Regimen
 from .rules import Rule
@@ -101,28 +104,33 @@ def simulate(
     Raises
     ------
     InputError
-        If a parameter is missing or not finite, the times are not increasing, or the regimen holds two CAR-T products.
+        If a parameter is missing (of a second CAR-T product too: `make_patients(product=(one, other))`) or not finite,
+        or the times are not increasing.
     DoseAuditError
         If what was delivered differs from what was prescribed.
     """
-    system = system or with_drugs_of(regimen, *started(rules))
+    parts = (regimen, *started(rules))
+    cast = cast_of(*parts)
+    system = system or cast.system
     solver = solver or Solver()
     grid = check_times(times)
     stop = float(grid[-1] if until is None else until)
     if not stop > 0 or not np.isfinite(stop) or stop < grid[-1]:
         raise RangeError(f"until = {stop:g}; give a day after 0 and not before the last of the times ({grid[-1]:g}).")
     drugs = drugs_of(system)
-    channels = {key: at for part in (regimen, *started(rules)) for key, at in dose_edges(part, system, stop)[1].items()}
-    steering = Steering(
-        tuple(rules), regimen, system, stop, lambda part, day: dose_edges(part, system, stop, day)[0], channels
-    )
-    compiled = make_engine(system, TERMS, solver.method, solver.engine)
+
+    def edges(part: Regimen, day: float = 0.0) -> tuple[list[Edge], Channels]:
+        number = next(k for k, known in enumerate(parts) if known is part)
+        return dose_edges(part, system, stop, day, lambda dose: cast.suffix(number, dose))
+
+    channels = joined([edges(part)[1] for part in parts])
+    steering = Steering(tuple(rules), regimen, system, stop, lambda part, day: edges(part, day)[0], channels)
+    compiled = make_engine(system, terms_of(drugs), solver.method, solver.engine)
     columns = columns_of((*needed_parameters(compiled.parameters, drugs, system), *steering.parameters), patients)
     numbers = numbers_of(system, drugs, compiled.parameters, columns)
     n = len(numbers.parameters)
-    infusions = [dose.day for dose in regimen.doses if dose.therapy == regimen.product]
     followed = solver.few > 0 and len(numbers.branching) > 0
-    widths = eradication_grid(stop, [*infusions, *steering.infusions]) if followed else np.zeros(0)
+    widths = eradication_grid(stop, [*regimen.infusions, *steering.infusions]) if followed else np.zeros(0)
     recording = Recording(steering.times(grid), widths)
     settings = solver.settings(stop)
     out = np.empty((n, len(grid), len(system.observables)))
@@ -142,14 +150,14 @@ def simulate(
         reason[here], reached[here], steps[here] = batch.reason, batch.day, batch.steps
         notes.extend((r, first + who, day) for r, who, day in course.notes)
         for therapy, due in by_rules.items():
-            due[here] = course.plans.total(channels[therapy])
+            due[here] = sum(course.plans.total(channel) for channel in channels[therapy])
 
     in_threads(part, n, solver.threads)
     out[reason != 0] = np.nan
     used = asdict(replace(solver, engine=compiled.name))
     names = [rule.name for rule in rules]
     failures = ledger(reason, reached, columns, lambda: case_of(regimen, grid, stop, used, system, names))
-    amounts = {therapy: delivered[:, channel] for therapy, channel in channels.items()}
+    amounts = {therapy: delivered[:, list(mine)].sum(axis=1) for therapy, mine in channels.items()}
     _audit(regimen, amounts, reason == 0, stop, by_rules)
     units = {thing.name: thing.unit for thing in (*system.states, *system.quantities)}
     return Solution(

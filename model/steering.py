@@ -9,6 +9,7 @@ from ..parameters.errors import InputError, RegimenError, unknown
 from .dose_plan import DosePlans, Edge
 from .engine.batch import Batch, Schedule, Watch
 from .engine.watch import ARMED, OFF
+from .preparation import is_infused
 from .regimen import Regimen
 from .rules import Look, Rule, Start
 from .solution import Fired
@@ -28,7 +29,7 @@ class Steering:
     ------
     InputError
         If two rules have one name, a rule waits for itself, or something is watched that never changes; a name that
-        does not exist; a therapy that nothing prescribes; a second CAR-T product.
+        does not exist; a therapy that nothing prescribes.
     """
 
     rules: tuple[Rule, ...]
@@ -36,7 +37,7 @@ class Steering:
     system: System
     stop: float
     edges: Callable[[Regimen, float], Sequence[Edge]]
-    channels: Mapping[str, int]
+    channels: Mapping[str, tuple[int, ...]]
 
     def __post_init__(self) -> None:
         """Check every rule."""
@@ -55,7 +56,7 @@ class Steering:
     @property
     def infusions(self) -> tuple[float, ...]:
         """Days from which eradication is computed finely: if rules give cells, they may do so on any day."""
-        return tuple(np.arange(0.0, self.stop, 40.0)) if any(part.product for part in started(self.rules)) else ()
+        return tuple(np.arange(0.0, self.stop, 40.0)) if any(part.infusions for part in started(self.rules)) else ()
 
     def times(self, grid: np.ndarray) -> np.ndarray:
         """Days to record: the user's, and those that rules look at."""
@@ -84,11 +85,6 @@ def check_rules(rules: Sequence[Rule], regimen: Regimen, system: System) -> None
     """Check rules against one another, the regimen and the system."""
     names = [rule.name for rule in rules]
     prescribed = {dose.therapy for part in (regimen, *started(rules)) for dose in part.doses}
-    products = sorted({part.product for part in (regimen, *started(rules))} - {""})
-    if len(products) > 1:
-        raise RegimenError(
-            f"regimen and rules give {len(products)} CAR-T products ({', '.join(products)}); one is possible."
-        )
     for rule in rules:
         where = f"rule '{rule.name}'"
         if names.count(rule.name) > 1:
@@ -117,7 +113,7 @@ def _changes(observable: str, system: System) -> bool:
     moving = {name for name, side in system.equations.items() if side != 0} | {put.name for put in system.inputs}
     expressions = [quantity.expression for quantity in system.quantities if quantity.name == observable]
     reached = system.ancestors(expressions[0]) if expressions else {observable}
-    return bool(reached & (moving | {"infused"}))  # cells are infused into this state
+    return bool(reached & moving) or any(is_infused(state) for state in system.states if state.name in reached)
 
 
 class Course:
@@ -208,7 +204,8 @@ class Course:
                 self.plans.start(who, self._edges[known])
             elif action.therapy in self.steering.channels:
                 change = {"stop": self.plans.stop, "hold": self.plans.hold, "resume": self.plans.resume}[action.verb]
-                change(who, self.steering.channels[action.therapy], day)
+                for channel in self.steering.channels[action.therapy]:
+                    change(who, channel, day)
 
 
 def events(rules: Sequence[Rule], notes: Sequence[Note], fine: np.ndarray) -> dict[str, Fired]:

@@ -11,7 +11,7 @@ from perdure.model.cohort_parts import Cohort, Setting
 from perdure.model.engine.batch import Batch, Recording, Schedule, Watch
 from perdure.model.engine.choice import make_engine
 from perdure.model.myeloma import myeloma
-from perdure.model.preparation import TERMS, numbers_of
+from perdure.model.preparation import FEWEST_TERMS, numbers_of
 from perdure.model.regimen import infuse
 from perdure.model.simulate import Solver
 
@@ -21,7 +21,7 @@ SCHEDULE = Schedule.same([], 2)
 
 
 def batch() -> Batch:
-    engine = make_engine(SYSTEM, TERMS)
+    engine = make_engine(SYSTEM, FEWEST_TERMS)
     numbers = numbers_of(SYSTEM, [], engine.parameters, TYPICAL)
     recording = Recording(np.array([0.0, 20.0]), np.zeros(0))
     return Batch(engine, numbers, recording, Solver().settings(20.0), np.zeros(1, dtype=np.int64))
@@ -38,7 +38,7 @@ def test_patients_that_share_steps_start_together_and_are_not_watched() -> None:
 
 
 def test_memory_that_is_not_in_order_is_refused_and_not_misread() -> None:
-    engine = make_engine(SYSTEM, TERMS)
+    engine = make_engine(SYSTEM, FEWEST_TERMS)
     with pytest.raises(ValueError, match=r"shape \(3, 2\) does not lie in memory row by row"):
         engine.call("observe_rows", np.zeros((2, 3)).T)
 

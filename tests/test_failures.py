@@ -16,7 +16,6 @@ from perdure.model.system import System
 from perdure.parameters.errors import (
     InputError,
     RangeError,
-    RegimenError,
     SimulationError,
     UnknownNameError,
 )
@@ -169,9 +168,12 @@ def test_settings_of_the_solver_that_cannot_be_are_an_error(settings: dict[str, 
         Solver(**settings)
 
 
-def test_two_products_are_an_error_of_the_regimen_and_not_of_the_engine() -> None:
-    with pytest.raises(RegimenError, match=r"holds 2 CAR-T products \(cilta_cel, ide_cel\)"):
-        simulate(HEALTHY, infuse("ide_cel") + infuse("cilta_cel", day=100.0), times=[0.0, 200.0])
+def test_a_second_product_for_patients_made_for_one_is_an_error_of_the_patients_and_not_of_the_engine() -> None:
+    both = infuse("ide_cel") + infuse("cilta_cel", day=100.0)
+    with pytest.raises(UnknownNameError, match=r"patients: There is no parameter '\w+_2'"):
+        simulate(HEALTHY, both, times=[0.0, 200.0])
+    patients = make_patients(CATALOGUE, DRAWS, product=both.products, population="late_line")
+    assert not simulate(patients, both, times=[0.0, 200.0]).failures
 
 
 def test_a_dose_for_which_the_system_has_no_place_is_an_error() -> None:

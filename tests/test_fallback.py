@@ -15,7 +15,7 @@ from perdure.model.engine import choice
 from perdure.model.engine.batch import Batch, Recording, Schedule
 from perdure.model.flow import Flow
 from perdure.model.myeloma import myeloma
-from perdure.model.preparation import TERMS, numbers_of
+from perdure.model.preparation import FEWEST_TERMS, numbers_of
 from perdure.model.regimen import Infusion, Regimen, give, infuse
 from perdure.model.rules import Rule, above, below, every, hold, resume, start
 from perdure.model.simulate import Solver, simulate
@@ -94,7 +94,7 @@ def test_rules_fire_at_the_same_moments() -> None:
 
 def test_going_on_from_a_checkpoint_is_going_on() -> None:
     system = myeloma(())
-    engine = choice.make_engine(system, TERMS, engine="scipy")
+    engine = choice.make_engine(system, FEWEST_TERMS, engine="scipy")
     numbers = numbers_of(system, [], engine.parameters, PATIENTS)
     settings = Solver(rtol=1e-8).settings(0.0)
     schedule = Schedule.same([(0.0, 0, [state.name for state in system.states].index("infused"), 4.5e8)], 2)

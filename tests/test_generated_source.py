@@ -1,6 +1,7 @@
 """What the generated source is made of: nothing twice, nothing late, nothing the engine cannot read."""
 
 import ast
+import re
 
 import pytest
 import sympy
@@ -11,6 +12,7 @@ from perdure.model.myeloma import myeloma
 from perdure.model.rates import parameter
 from perdure.model.states import State
 from perdure.model.system import System
+from perdure.model.therapy import read_therapies
 
 
 def functions(source: str) -> dict[str, ast.FunctionDef]:
@@ -38,11 +40,29 @@ def test_nothing_is_computed_later_than_it_could_be(function: str, arrays: str) 
     assert not [ast.unparse(node) for node in late]
 
 
+ONE_COURSE = 7
+"""Divisions: antigen, killing, expansion, rejection, fitness, immunity, suppression."""
+
+
 def test_the_equations_divide_as_rarely_as_they_can() -> None:
-    tree = functions(generate(myeloma()).source)
-    assert len(operations(tree["rhs"], ast.Div)) == 5  # antigen, killing, expansion, immunity, suppression
-    assert operations(tree["rhs"], ast.Pow) == ["(s_host * c[11]) ** p[25]"]
+    tree = functions(generate(myeloma(())).source)
+    assert len(operations(tree["rhs"], ast.Div)) == ONE_COURSE
+    (crowd,) = operations(tree["rhs"], ast.Pow)
+    assert re.fullmatch(r"\(s_host \* c\[\d+\]\) \*\* p\[\d+\]", crowd)
     assert len(operations(tree["rhs"], ast.Mult)) < 100
+    assert not operations(tree["exchange"], ast.Div, ast.Pow)
+
+
+def test_a_drug_costs_a_division_only_where_its_effect_depends_on_the_patient() -> None:
+    attacks = [attack for drug in read_therapies() for attack in drug.attacks]
+    redirected = sum(attack.means == "redirected" for attack in attacks)  # its antigen, and the T cells that it needs
+    bound = sum(bool(attack.number("half_binding")) for attack in attacks)  # what is free, and what that occupies
+    escaped = any(attack.antigens and attack.number("resistant") for attack in attacks)  # reach: load over tumour
+    tree = functions(generate(myeloma()).source)
+    assert redirected >= 5
+    assert bound >= 4
+    assert len(operations(tree["rhs"], ast.Div)) == ONE_COURSE + 2 * redirected + 2 * bound + escaped
+    assert len(operations(tree["rhs"], ast.Pow)) == 1 + bound
     assert not operations(tree["exchange"], ast.Div, ast.Pow)
 
 
@@ -102,5 +122,6 @@ def test_functions_and_powers_of_parameters_are_not_left_to_the_states() -> None
 
 
 def test_a_sum_inside_a_longer_sum_is_added_up_once() -> None:
-    lines = ast.unparse(functions(generate(myeloma()).source)["rhs"]).splitlines()
-    assert sum("s_tumour_3 + s_tumour_4" in line for line in lines) == 1
+    for system, cells in ((myeloma(()), "s_tumour_3 + s_tumour_4"), (myeloma(), "s_tumour_3_1 + s_tumour_3_2")):
+        lines = ast.unparse(functions(generate(system).source)["rhs"]).splitlines()
+        assert sum(cells in line for line in lines) == 1

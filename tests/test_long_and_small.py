@@ -197,10 +197,10 @@ def test_one_cell_among_a_trillion_is_followed(case: str, method: Method) -> Non
 
 
 def exposure() -> System:
-    """Area under the concentration of a drug, and infused cells that stay."""
+    """Area under the concentration of a drug, and infused cells of two courses that stay."""
     level = Input("level", "mg/L", "level of the drug", "lenalidomide", "x")
-    area, infused = stock("area", symbol("nothing")), stock("infused", symbol("nothing"))
-    return system_of((area, infused), Flow("exposure", symbol("level"), into=area), inputs=(level,))
+    area, *cells = (stock(name, symbol("nothing")) for name in ("area", "infused", "infused_2"))
+    return system_of((area, *cells), Flow("exposure", symbol("level"), into=area), inputs=(level,))
 
 
 EXPOSURE = exposure()
@@ -224,8 +224,9 @@ def test_an_infusion_of_an_hour_between_two_outputs_months_apart_is_delivered_an
     common = np.isin(found.times, SPARSE)
     share = np.array([0.0, 24.0, 29.0]) / PATIENTS["clearance_lenalidomide"][:, None]
     np.testing.assert_allclose(found["area"][:, common], share, rtol=1e-5, atol=1e-12)
-    cells = 450.0 / PATIENTS["blood_volume"][:, None] * np.array([0.0, 0.5, 1.0])
-    np.testing.assert_allclose(found["infused"][:, common], cells, rtol=1e-12)
+    for course, given in (("infused", [0.0, 0.5, 0.5]), ("infused_2", [0.0, 0.0, 0.5])):
+        cells = 450.0 / PATIENTS["blood_volume"][:, None] * np.array(given)
+        np.testing.assert_allclose(found[course][:, common], cells, rtol=1e-12)
     if not exact_outputs:
         sparse = simulate(patients, regimen, times=SPARSE, system=EXPOSURE, solver=solver)
         np.testing.assert_array_equal(found.courses[:, common], sparse.courses)

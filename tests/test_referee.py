@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from perdure.model.cast import cast_of
 from perdure.model.catalogue import read_catalogue
 from perdure.model.engine.referee import Levels, referee
 from perdure.model.myeloma import myeloma
@@ -14,7 +15,10 @@ from perdure.model.simulate import Solver, simulate
 from perdure.model.solution import Solution
 
 TIMES = np.array([0, 1, 3, 7, 10, 14, 21, 28, 40, 60, 74, 90, 120, 180, 270, 365.0])
-CASES = ("fast growth", "slow growth", "deep response", "split dose", "lenalidomide", "infused drug", "crenigacestat")
+CASES = (
+    "fast growth", "slow growth", "deep response", "split dose", "lenalidomide", "infused drug", "crenigacestat",
+    "teclistamab", "a second product after lymphodepletion", "the same product again",
+)  # fmt: skip
 
 
 @cache
@@ -31,8 +35,15 @@ def case(name: str) -> tuple[dict[str, np.ndarray], Regimen]:
         "lenalidomide": give("lenalidomide", 10, start=14, stop=74),
         "infused drug": Regimen((Infusion("lenalidomide", 200, 7.3, 20.0), Infusion("lenalidomide", 90, 3.0, 25.0))),
         "crenigacestat": give("crenigacestat", 25, start=-2, stop=40, days_of_week=(0, 2, 4)),
+        "teclistamab": give("teclistamab", start=60, months=6, every=7),
+        "a second product after lymphodepletion": give("lymphodepletion", start=175, stop=178)
+        + infuse("cilta_cel", day=180),
+        "the same product again": infuse("ide_cel", day=100),
     }.get(name, Regimen())
     cells = infuse("ide_cel", split=(0.2, 0.3, 0.5), every=2) if name == "split dose" else infuse("ide_cel")
+    for number, product in enumerate((cells + added).products[1:], start=2):
+        second = read_catalogue().typical(product, "late_line")
+        typical |= {f"{key}_{number}": second[key] for key in second if read_catalogue()[key].of_product}
     return {key: np.array([value]) for key, value in typical.items()}, cells + added
 
 
@@ -61,8 +72,9 @@ def test_the_engine_and_scipy_see_the_same_tumour(name: str, method: str) -> Non
 def test_the_engine_and_scipy_see_the_same_of_everything_else(name: str) -> None:
     solution, right = engine(name), judged(name, "Radau")
     # An absolute tolerance is what nobody cares about: some hundred of them may gather in a year.
-    slack = {state.name: 300 * state.tolerance for state in myeloma().states}
-    slack["car_t"] = slack["engaged"] = slack["effector"]
+    slack = {state.name: 300 * state.tolerance for state in cast_of(case(name)[1]).system.states}
+    for pool in ("car_t", "engaged", "cells", "engaged_2", "cells_2"):
+        slack[pool] = slack["effector"]
     present = right["car_t"] > 0.1
     for observable in solution.names:
         seen, expected = solution[observable][0], right[observable]

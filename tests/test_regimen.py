@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from perdure.model.regimen import Bolus, Infusion, Regimen, give, infuse
+from perdure.model.regimen import SPLIT_DAYS, Bolus, Infusion, Regimen, give, infuse
 from perdure.parameters.errors import InputError, RangeError, RegimenError, UnitError, UnknownNameError
 
 
@@ -15,7 +15,8 @@ def days(regimen: Regimen) -> list[float]:
 def test_the_usual_dose_of_a_product_is_one_infusion_on_day_0() -> None:
     regimen = infuse("ide_cel")
     assert regimen.doses == (Bolus("ide_cel", 450e6, 0.0),)
-    assert regimen.product == "ide_cel"
+    assert regimen.products == ("ide_cel",)
+    assert regimen.infusions == (0.0,)
     assert regimen.drugs == ()
     assert infuse("ide_cel", "300e6 cell", day=3.0).doses == (Bolus("ide_cel", 300e6, 3.0),)
     assert infuse("ide_cel", 300_000_000).total("ide_cel") == 300e6
@@ -77,7 +78,8 @@ def test_regimens_add_up_and_their_doses_stand_in_the_order_of_time() -> None:
     ]
     assert (other + one).doses == both.doses
     assert both.name == f"{one.name} + {other.name}"
-    assert (both.product, both.drugs) == ("ide_cel", ("lenalidomide",))
+    assert (both.products, both.drugs) == (("ide_cel",), ("lenalidomide",))
+    assert one.products == ()
     assert (one + Regimen()).doses == one.doses
     assert both.named("mine").name == "mine"
     assert both.named("mine").doses == both.doses
@@ -198,7 +200,22 @@ def test_an_infusion_takes_a_while_and_ends(duration: float) -> None:
         Regimen((Infusion("lenalidomide", 5.0, duration),))
 
 
-def test_one_product_is_possible() -> None:
-    both = infuse("ide_cel") + infuse("cilta_cel", day=100.0)
-    with pytest.raises(RegimenError, match=r"holds 2 CAR-T products \(cilta_cel, ide_cel\); one is possible"):
-        _ = both.product
+def test_products_stand_in_the_order_in_which_they_are_given() -> None:
+    both = infuse("ide_cel", day=100.0) + give("lenalidomide", start=5.0, stop=7.0) + infuse("cilta_cel")
+    assert both.products == ("cilta_cel", "ide_cel")
+    assert both.courses == (("cilta_cel", 0.0), ("ide_cel", 100.0))
+    assert both.infusions == (0.0, 100.0)
+    assert both.drugs == ("lenalidomide",)
+
+
+@pytest.mark.parametrize("gap", [1.0, SPLIT_DAYS, SPLIT_DAYS + 1e-6, 400.0])
+def test_infusions_of_one_product_are_one_course_unless_months_lie_between_them(gap: float) -> None:
+    regimen = infuse("ide_cel", split=(0.25, 0.25, 0.5), every=gap)
+    assert regimen.infusions == (0.0, gap, 2 * gap)
+    assert regimen.products == (("ide_cel",) if gap <= SPLIT_DAYS else ("ide_cel", "ide_cel", "ide_cel"))
+
+
+def test_another_product_in_between_does_not_end_a_course() -> None:
+    regimen = infuse("ide_cel", split=(0.5, 0.5), every=40.0) + infuse("cilta_cel", day=20.0)
+    assert regimen.courses == (("ide_cel", 0.0), ("cilta_cel", 20.0))
+    assert regimen.total("ide_cel") == 450e6

@@ -30,7 +30,7 @@ GRID = np.arange(0.0, 365.0, 1.3)
 CELLS = infuse("ide_cel")
 TABLETS = give("lenalidomide", start=20, stop=23) + give("crenigacestat", start=-2, stop=9, days_of_week=(0, 2, 4))
 EVERYTHING = CELLS + TABLETS + Regimen((Infusion("lenalidomide", 200.0, 1 / 3, 33.3),), "a drip")
-SHORT = Solver(workers=1, most_steps=80, max_step=np.inf)
+SHORT = Solver(workers=1, most_steps=110, max_step=np.inf)
 
 
 def failed(patient: int = SICK) -> Failure:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 import sympy
 
 from perdure.model.catalogue import read_catalogue
+from perdure.model.cells import Cells
 from perdure.model.engine.codegen import generate
 from perdure.model.engine.referee import jacobian
 from perdure.model.flow import Flow
 from perdure.model.latex import equation_latex, equations_latex
 from perdure.model.myeloma import myeloma
+from perdure.model.processes.host import TIRED
 from perdure.model.rates import parameter, saturating
 from perdure.model.states import Quantity, State
 from perdure.model.system import System
@@ -82,9 +85,26 @@ def test_equations_are_the_sum_of_their_flows() -> None:
         assert sympy.expand(system.equations[state.name] - sum(arriving) + sum(leaving)) == 0
 
 
-def test_drift_of_the_density_makes_and_kills_no_cells() -> None:
-    drift = tuple(flow for flow in myeloma().flows if flow.name.startswith("density"))
-    assert len(drift) == 12
+def drift_of(system: System, antigen: str) -> tuple[Flow, ...]:
+    ways = (f"{antigen} rises from ", f"{antigen} falls from ")
+    return tuple(flow for flow in system.flows if flow.name.startswith(ways))
+
+
+def test_density_drifts_by_one_class_of_one_antigen_at_a_time() -> None:
+    up, down = ({f"BCMA {way} from tumour_{k}" for k in places} for way, places in (
+        ("rises", range(1, 7)), ("falls", range(2, 8)),
+    ))  # fmt: skip
+    assert {flow.name for flow in drift_of(myeloma(()), "BCMA")} == up | down
+    assert len(drift_of(myeloma(), "BCMA")) == 12 * 6, "in every class of GPRC5D, and without it"
+    assert len(drift_of(myeloma(), "GPRC5D")) == 8 * 8
+    for flow in (*drift_of(myeloma(), "BCMA"), *drift_of(myeloma(), "GPRC5D")):
+        ends = [end.name.removeprefix("tumour_").split("_") for end in (flow.out_of, flow.into) if end]
+        assert [abs(int(a) - int(b)) for a, b in zip(*ends, strict=True) if a != b] == [1]
+
+
+@pytest.mark.parametrize("antigen", ["BCMA", "GPRC5D"])
+def test_drift_of_the_density_makes_and_kills_no_cells(antigen: str) -> None:
+    drift = drift_of(myeloma(), antigen)
     alone = System("drift", myeloma().states, myeloma().quantities, myeloma().inputs, drift, ())
     left = sympy.Add(*alone.equations.values()).as_coefficients_dict()
     assert max(map(abs, left.values()), default=0) < 1e-15
@@ -139,15 +159,20 @@ def code() -> dict[str, Any]:
 
 
 @cache
+def exact_slopes() -> Callable[..., None]:
+    return jacobian(myeloma())
+
+
+@cache
 def slopes(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Exact and finite-difference derivatives at a random state of a typical patient, and the scale of each entry."""
     rng = np.random.default_rng((7, seed))
     system, run = myeloma(), code()
     typical = read_catalogue().typical("ide_cel", "late_line")
-    typical |= {"targets_bcma": float(seed % 2), "targets_gprc5d": float(1 - seed % 2), "immunogenic": 1.0}
     p = [typical[name] * rng.uniform(0.7, 1.4) for name in system.parameters]
-    decades = {"tumour": (6, 11), "CAR-T": (-2, 2), "host": (-1, 2), "biomarker": (0, 1)}
-    y = np.array([10 ** rng.uniform(*decades[state.group]) for state in system.states])
+    decades = {"tumour": (6, 11), "tumour composition": (-3, 0), "CAR-T": (-2, 2), "host": (-1, 2), "biomarker": (0, 1)}
+    ranges = [(-3, 0) if state is TIRED else decades[state.group] for state in system.states]
+    y = np.array([10 ** rng.uniform(low, high) for low, high in ranges])
     x = [10 ** rng.uniform(-2, 0.5) for _ in system.inputs]
     c, f = np.zeros(run["SIZES"][1]), np.zeros(run["SIZES"][2])
     run["constants"](p, c)
@@ -164,7 +189,7 @@ def slopes(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         step[j] = y[j] * 1e-5
         differences[:, j] = (slope(y + step) - slope(y - step)) / (2 * step[j])
     exact = np.zeros_like(differences)
-    jacobian(system)(p, x, y, exact)
+    exact_slopes()(p, x, y, exact)
     scale = (np.abs(exact) @ y)[:, None] / y[None, :]
     return exact, differences, scale
 
@@ -203,10 +228,12 @@ def test_flows_with_finds_what_a_name_reaches_directly_or_through_quantities() -
 
     assert found("k_death_memory") == {"death of memory"}
     killing = {flow.name for flow in myeloma().flows if flow.name.startswith("killing of")}
-    assert found("k_kill_max") == killing
-    assert len(killing) == 9
+    lines = {line.name for line in myeloma().branching.states}  # type: ignore[union-attr]
+    assert killing == {f"killing of {name}" for name in lines}
+    assert len(lines) == 8 * 6
+    assert found("k_kill_max") == {name for name in killing if "_null_" not in name}, "cells against BCMA"
     assert found("hill_competition_host") == {"expansion", "loss of fitness"}
-    assert {"exhaustion", "expansion", "memory formation", "killing of tumour_4"} <= found("density_bcma")
+    assert {"exhaustion", "expansion", "memory formation", "killing of tumour_4_2"} <= found("density_bcma")
     assert found("effectors_per_recall") == {"memory recall"}
     assert found("flc_baseline") == set()
 
@@ -240,21 +267,30 @@ def test_one_equation_reads_like_the_paper() -> None:
 # who is attacked
 
 
-def killing_of(clone: str, *, bcma: bool) -> sympy.Expr:
-    flow = next(flow for flow in myeloma().flows if flow.name == f"killing of {clone}")
-    return flow.rate.subs({parameter("targets_bcma"): int(bcma), parameter("targets_gprc5d"): int(not bcma)})
+def killed(*antigens: str) -> dict[str, sympy.Expr]:
+    """Killing of every cell line, by name, by cells that see these antigens; of lines that nobody kills, none."""
+    flows = myeloma((), (Cells(antigens),)).flows
+    return {flow.out_of.name: flow.rate for flow in flows if flow.out_of and flow.name.startswith("killing of")}
 
 
-def test_an_attack_on_bcma_spares_bcma_null_cells_and_reaches_gprc5d_null_cells() -> None:
-    assert killing_of("null_bcma", bcma=True) == 0
-    assert killing_of("null_gprc5d", bcma=True) != 0
+def test_an_attack_on_bcma_spares_bcma_null_cells_alone() -> None:
+    assert set(killed("BCMA")) == {f"tumour_{k}" for k in range(1, 8)}, "null_bcma is not among them"
 
 
 def test_an_attack_on_gprc5d_spares_gprc5d_null_cells_and_reaches_bcma_null_cells() -> None:
-    assert killing_of("null_gprc5d", bcma=False) == 0
-    assert killing_of("null_bcma", bcma=False) != 0
+    reached = killed("GPRC5D")
+    assert set(reached) == {f"tumour_{b}_{g}" for b in [*range(1, 8), "null"] for g in range(1, 6)}
+    for g in range(1, 6):
+        rates = {reached[f"tumour_{b}_{g}"] / parameter(f"tumour_{b}_{g}") for b in [*range(1, 8), "null"]}
+        assert len(rates) == 1, "how much BCMA they carry does not matter"
 
 
-def test_cells_without_both_antigens_are_never_killed() -> None:
-    names = {flow.name for flow in myeloma().flows if flow.out_of and flow.out_of.name == "null_both"}
-    assert not any("killing" in name for name in names)
+def test_cells_that_see_two_antigens_spare_only_those_without_both() -> None:
+    both = killed("BCMA", "GPRC5D")
+    assert len(both) == 8 * 6 - 1
+    assert "tumour_null_null" not in both
+    assert {"tumour_1_null", "tumour_null_1"} <= set(both)
+
+
+def test_an_antigen_that_is_never_lost_leaves_no_cell_alone() -> None:
+    assert set(killed("BCMA", "CD19")) == {*(f"tumour_{k}" for k in range(1, 8)), "null_bcma"}

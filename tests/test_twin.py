@@ -50,14 +50,13 @@ def any_state(rng: np.random.Generator) -> dict[str, float]:
     """Any state that a patient can be in; some pools of CAR-T cells may be empty."""
     decades = {"tumour": (0, 12), "CAR-T": (-6, 4), "host": (-2, 3.4), "biomarker": (-2, 2)}
     y = {state.name: 10 ** rng.uniform(*decades[state.group]) for state in system().states}
-    y |= {name: rng.random() for name in ("fitness", "immunity")}
+    y |= {name: rng.random() for name in ("fitness", "immunity", "host_exhausted")}
     return y | {name: 0.0 for name in ("infused", "memory", "exhausted", "terminal") if rng.random() < 0.15}
 
 
-def any_patient(rng: np.random.Generator, *, bcma: bool) -> dict[str, float]:
+def any_patient(rng: np.random.Generator) -> dict[str, float]:
     catalogue = read_catalogue()
-    p = {name: somewhere(catalogue[name], rng) for name in system().parameters}
-    return p | {"targets_bcma": float(bcma), "targets_gprc5d": float(not bcma)}
+    return {name: somewhere(catalogue[name], rng) for name in system().parameters}
 
 
 class Moment:
@@ -65,11 +64,11 @@ class Moment:
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng((20, seed))
-        bcma, drugs = seed % 2 == 0, seed % 4 < 2
+        drugs = seed % 2 == 0
         names = [state.name for state in system().states]
-        self.p, self.y = any_patient(rng, bcma=bcma), any_state(rng)
+        self.p, self.y = any_patient(rng), any_state(rng)
         self.level = {drug: 10 ** rng.uniform(-4, 1.5) if drugs else 0.0 for drug in TWIN.DRUGS}
-        self.terms, self.seen, self.net = TWIN.equations(self.p, self.y, self.level, bcma=bcma)
+        self.terms, self.seen, self.net = TWIN.equations(self.p, self.y, self.level)
         sizes, self.numbers = code()["SIZES"], [self.p[name] for name in system().parameters]
         self.c, self.f = np.zeros(sizes[1]), np.zeros(sizes[2])
         self.states = np.array([self.y[name] for name in names])
@@ -131,7 +130,7 @@ def test_the_branching_process_has_the_rates_of_the_twin() -> None:
 
 def test_the_branching_process_is_on_average_the_equations() -> None:
     size = code()["SIZES"][4]
-    assert size == 10
+    assert size == 8
     for moment in moments()[:40]:
         exchange = np.zeros((size, size))
         for j in range(size):

@@ -15,7 +15,7 @@ from scipy.integrate import solve_ivp
 from sympy.printing.pycode import PythonCodePrinter
 
 from ...parameters.errors import SimulationError
-from ..myeloma import myeloma
+from ..cast import cast_of
 from ..pharmacokinetics import exponentials
 from ..regimen import Bolus, Dose, Infusion, Regimen
 from ..system import System
@@ -53,7 +53,7 @@ def referee(
     SimulationError
         If scipy gives up.
     """
-    patient_equations = Equations(system or myeloma(), patients, patient)
+    patient_equations = Equations(system or cast_of(regimen).system, patients, patient)
     states = patient_equations.integrate(regimen, np.asarray(times, dtype=float), method, rtol)
     return patient_equations.named(regimen, np.asarray(times, dtype=float), states)
 
@@ -177,10 +177,10 @@ class Equations:
 
     def cells(self, regimen: Regimen, day: float) -> np.ndarray:
         """What the cells given on a day add to the states: cells per microlitre of blood."""
-        jump = np.zeros(self.sizes[0])
+        jump, cast = np.zeros(self.sizes[0]), cast_of(regimen)
         for dose in regimen.doses:
-            if dose.day == day and dose.therapy not in self.levels.drugs:
-                place = [state.name for state in self.system.states].index("infused")
+            if dose.day == day and isinstance(dose, Bolus) and dose.therapy not in self.levels.drugs:
+                place = [state.name for state in self.system.states].index(f"infused{cast.suffix(0, dose)}")
                 jump[place] += dose.amount / (self.blood * _MICROLITRES_PER_LITRE)
         return jump
 

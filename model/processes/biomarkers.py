@@ -23,11 +23,13 @@ def light_chain() -> Quantity:
     return Quantity("light_chain", "mg/L", "involved serum free light chain", expression, "\\mathrm{FLC}")
 
 
-def flows() -> tuple[Flow, ...]:
-    """Production in proportion to the cells that make each marker, first-order loss."""
+def flows(lacking_bcma: sympy.Expr) -> tuple[Flow, ...]:
+    """Production in proportion to the cells that make each marker, first-order loss; BCMA is shed by those that have
+    it.
+    """
     m_loss, s_loss = parameter("k_clearance_m_protein"), parameter("k_clearance_sbcma")
     relative = parameter("tumour") / parameter("tumour_baseline")
-    bearing = (parameter("tumour") - parameter("null_bcma") - parameter("null_both")) / parameter("tumour_baseline")
+    bearing = (parameter("tumour") - lacking_bcma) / parameter("tumour_baseline")
     return (
         Flow("production of M-protein", m_loss * _SECRETED * relative, into=M_PROTEIN),
         Flow("loss of M-protein", m_loss * M_PROTEIN.symbol, out_of=M_PROTEIN),

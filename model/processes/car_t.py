@@ -1,71 +1,90 @@
 """CAR-T cells: engraftment, antigen-driven expansion in competition with host lymphocytes, memory, finite fitness."""
 
-import sympy
+from collections.abc import Sequence
 
+from ..cells import Cells
 from ..flow import Flow
-from ..rates import parameter, total
-from ..states import Quantity, State
+from ..rates import parameter, saturating, total
+from ..states import Quantity
 
-ZERO, ONE = sympy.Integer(0), sympy.Integer(1)
-
-INFUSED = State("infused", "cell/uL", "infused CAR-T cells, not yet engrafted", "CAR-T", ZERO, 1e-7, "I")
-EFFECTOR = State("effector", "cell/uL", "effector CAR-T cells", "CAR-T", ZERO, 1e-7, "E")
-MEMORY = State("memory", "cell/uL", "memory CAR-T cells", "CAR-T", ZERO, 1e-7, "M")
-EXHAUSTED = State("exhausted", "cell/uL", "reversibly exhausted CAR-T cells", "CAR-T", ZERO, 1e-7, "X")
-TERMINAL = State("terminal", "cell/uL", "terminally exhausted CAR-T cells", "CAR-T", ZERO, 1e-7, "Z")
-FITNESS = State("fitness", "", "proliferative fitness of the product", "CAR-T", ONE, 1e-8, "F")
-
-ENGRAFTED = (EFFECTOR, MEMORY, EXHAUSTED, TERMINAL)
+FEW = parameter("limit_division")
+"""Cells in blood below which nothing divides, and no fitness is used up."""
 
 
-def pools() -> tuple[Quantity, ...]:
-    """All CAR-T cells in blood, and those that count for killing."""
-    engaged = EFFECTOR.symbol + parameter("fraction_kill_memory") * MEMORY.symbol
-    return (
-        Quantity("car_t", "cell/uL", "CAR-T cells in blood", total([state.symbol for state in ENGRAFTED]), "C"),
+def pools(courses: Sequence[Cells]) -> tuple[Quantity, ...]:
+    """CAR-T cells in blood, of each course and together, and those of each that count for killing."""
+    quantities = [
         Quantity(
-            "engaged", "cell/uL", "CAR-T cells weighted by their killing",
-            engaged + parameter("fraction_kill_exhausted") * EXHAUSTED.symbol, "E_\\mathrm{eff}",
-        ),
-    )  # fmt: skip
+            f"cells{cells.suffix}", "cell/uL", "CAR-T cells of one course in blood",
+            total([state.symbol for state in cells.engrafted]), "C",
+        )
+        for cells in courses
+    ]  # fmt: skip
+    everyone = total([cells.own("cells") for cells in courses])
+    quantities.append(Quantity("car_t", "cell/uL", "CAR-T cells in blood", everyone, "C"))
+    for cells in courses:
+        engaged = cells.effector.symbol + parameter("fraction_kill_memory") * cells.memory.symbol
+        quantities.append(
+            Quantity(
+                f"engaged{cells.suffix}", "cell/uL", "CAR-T cells weighted by their killing",
+                engaged + parameter("fraction_kill_exhausted") * cells.exhausted.symbol, "E_\\mathrm{eff}",
+            )
+        )  # fmt: skip
+    return tuple(quantities)
 
 
-def proliferation() -> tuple[Quantity, ...]:
-    """Room for expansion, and the rate at which an effector cell divides."""
+def room(courses: Sequence[Cells]) -> tuple[Quantity, ...]:
+    """Room that host lymphocytes and all CAR-T cells leave for the expansion of each course."""
     crowd = (parameter("host") / parameter("half_competition_host")) ** parameter("hill_competition_host")
-    return (
+    return tuple(
         Quantity(
-            "room", "", "room left by host lymphocytes and by the CAR-T cells themselves",
-            1 / (1 + crowd + parameter("car_t") / parameter("car_t_capacity")), "s",
-        ),
-        Quantity(
-            "proliferation", "1/day", "division rate of an effector CAR-T cell",
-            parameter("k_expansion") * parameter("modifier_expansion") * parameter("antigen_stimulus")
-            * parameter("room") * FITNESS.symbol / (1 + parameter("suppression")), "\\pi",
-        ),
+            f"room{cells.suffix}", "", "room left by host lymphocytes and by the CAR-T cells themselves",
+            1 / (1 + crowd + parameter("car_t") / cells.own("car_t_capacity")), "s",
+        )
+        for cells in courses
     )  # fmt: skip
 
 
-def flows() -> tuple[Flow, ...]:
+def proliferation(courses: Sequence[Cells]) -> tuple[Quantity, ...]:
+    """Rate at which an effector cell of each course divides.
+
+    A product made of exhausted T cells expands less; what the patient's T cells are now stands for what they were when
+    they were collected.
+    """
+    origin = 1 - parameter("effect_host_exhaustion_product") * parameter("host_exhausted")
+    return tuple(
+        Quantity(
+            f"proliferation{cells.suffix}", "1/day", "division rate of an effector CAR-T cell",
+            cells.own("k_expansion") * parameter("modifier_expansion") * cells.own("antigen_stimulus")
+            * cells.own("room") * cells.fitness.symbol * origin / (1 + parameter("suppression")), "\\pi",
+        )
+        for cells in courses
+    )  # fmt: skip
+
+
+def flows(cells: Cells) -> tuple[Flow, ...]:
     """Engraftment, expansion, death, memory formation and recall, loss of fitness."""
-    engraft = parameter("k_engraftment") * INFUSED.symbol
-    taken, memory_share = parameter("fraction_engrafted"), parameter("fraction_memory_product")
-    stimulus = parameter("antigen_stimulus")
-    effector, memory, form = EFFECTOR.symbol, MEMORY.symbol, parameter("k_memory_formation")
+    engraft = parameter("k_engraftment") * cells.infused.symbol
+    taken, memory_share = cells.own("fraction_engrafted"), cells.own("fraction_memory_product")
+    stimulus, divide = cells.own("antigen_stimulus"), cells.own("proliferation")
+    effector, memory = cells.effector, cells.memory
+    form, which = cells.own("k_memory_formation"), cells.suffix.replace("_", " ")
+    # infused cells count too: nothing then jumps within the first step after an infusion, which no error estimate sees
+    present = saturating(cells.infused.symbol + cells.own("cells"), FEW)
     return (
-        Flow("engraftment as effector", taken * (1 - memory_share) * engraft, out_of=INFUSED, into=EFFECTOR),
-        Flow("engraftment as memory", taken * memory_share * engraft, out_of=INFUSED, into=MEMORY),
-        Flow("loss of infused cells", (1 - taken) * engraft, out_of=INFUSED),
-        Flow("expansion", parameter("proliferation") * effector, into=EFFECTOR),
-        Flow("death of effector", parameter("k_death_effector") * effector, out_of=EFFECTOR),
-        Flow("memory formation", form * (1 - stimulus) * effector, out_of=EFFECTOR, into=MEMORY),
+        Flow(f"engraftment as effector{which}", taken * (1 - memory_share) * engraft, cells.infused, effector),
+        Flow(f"engraftment as memory{which}", taken * memory_share * engraft, cells.infused, memory),
+        Flow(f"loss of infused cells{which}", (1 - taken) * engraft, out_of=cells.infused),
+        Flow(f"expansion{which}", divide * effector.symbol, into=effector),
+        Flow(f"death of effector{which}", parameter("k_death_effector") * effector.symbol, out_of=effector),
+        Flow(f"memory formation{which}", form * (1 - stimulus) * effector.symbol, out_of=effector, into=memory),
         Flow(
-            "memory recall", parameter("k_memory_recall") * stimulus * memory, out_of=MEMORY, into=EFFECTOR,
-            gain=parameter("effectors_per_recall"),
+            f"memory recall{which}", parameter("k_memory_recall") * stimulus * memory.symbol, out_of=memory,
+            into=effector, gain=parameter("effectors_per_recall"),
         ),
-        Flow("death of memory", parameter("k_death_memory") * memory, out_of=MEMORY),
+        Flow(f"death of memory{which}", cells.own("k_death_memory") * memory.symbol, out_of=memory),
         Flow(
-            "loss of fitness", parameter("fraction_fitness_lost") * parameter("proliferation") * FITNESS.symbol,
-            out_of=FITNESS,
+            f"loss of fitness{which}", cells.own("fraction_fitness_lost") * divide * present * cells.fitness.symbol,
+            out_of=cells.fitness,
         ),
     )  # fmt: skip

@@ -12,8 +12,9 @@ from ..therapy import Effect, Therapy
 PROCESSES = {
     "growth": "net growth of the tumour",
     "expansion": "expansion of effector CAR-T cells",
-    "exhaustion": "exhaustion of effector CAR-T cells",
-    "recovery": "recovery of exhausted CAR-T cells",
+    "exhaustion": "exhaustion of effector CAR-T cells and host T cells",
+    "recovery": "recovery of exhausted CAR-T cells and host T cells",
+    "terminal_exhaustion": "passage of exhausted CAR-T cells to the state without return",
     "suppression": "level towards which the suppressive microenvironment moves",
     "shedding": "shedding of BCMA by gamma-secretase",
 }

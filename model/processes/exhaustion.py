@@ -1,30 +1,33 @@
 """Exhaustion: reversible under antigen and suppression, terminal if the antigen stays."""
 
+from collections.abc import Sequence
+
+from ..cells import Cells
 from ..flow import Flow
-from ..rates import parameter
+from ..rates import parameter, total
 from ..states import Quantity
-from .car_t import EFFECTOR, EXHAUSTED, INFUSED, TERMINAL
 
 
-def share() -> Quantity:
+def share(courses: Sequence[Cells]) -> Quantity:
     """Exhausted share of the CAR-T cells, those not yet engrafted included."""
-    everyone = parameter("car_t") + INFUSED.symbol
-    expression = (EXHAUSTED.symbol + TERMINAL.symbol) / everyone
-    return Quantity("exhausted_fraction", "", "exhausted share of the CAR-T cells", expression, "f_X")
+    everyone = parameter("car_t") + total([cells.infused.symbol for cells in courses])
+    tired = total([state.symbol for cells in courses for state in (cells.exhausted, cells.terminal)])
+    return Quantity("exhausted_fraction", "", "exhausted share of the CAR-T cells", tired / everyone, "f_X")
 
 
-def flows() -> tuple[Flow, ...]:
+def flows(cells: Cells) -> tuple[Flow, ...]:
     """Two exhausted pools, because a checkpoint inhibitor has a window only if exhaustion can become final."""
-    stimulus = parameter("antigen_stimulus")
-    exhaust = parameter("k_exhaustion") * parameter("modifier_exhaustion") * stimulus * (1 + parameter("suppression"))
+    stimulus, which = cells.own("antigen_stimulus"), cells.suffix.replace("_", " ")
+    pressed = stimulus * (1 + parameter("suppression"))
+    exhaust = cells.own("k_exhaustion") * parameter("modifier_exhaustion") * pressed
     recover = parameter("k_recovery_exhausted") * parameter("modifier_recovery")
+    end = parameter("k_terminal_exhaustion") * parameter("modifier_terminal_exhaustion") * stimulus
+    death = parameter("k_death_exhausted")
+    effector, exhausted, terminal = cells.effector, cells.exhausted, cells.terminal
     return (
-        Flow("exhaustion", exhaust * EFFECTOR.symbol, out_of=EFFECTOR, into=EXHAUSTED),
-        Flow("recovery of exhausted", recover * EXHAUSTED.symbol, out_of=EXHAUSTED, into=EFFECTOR),
-        Flow("death of exhausted", parameter("k_death_exhausted") * EXHAUSTED.symbol, out_of=EXHAUSTED),
-        Flow(
-            "terminal exhaustion", parameter("k_terminal_exhaustion") * stimulus * EXHAUSTED.symbol,
-            out_of=EXHAUSTED, into=TERMINAL,
-        ),
-        Flow("death of terminal", parameter("k_death_exhausted") * TERMINAL.symbol, out_of=TERMINAL),
-    )  # fmt: skip
+        Flow(f"exhaustion{which}", exhaust * effector.symbol, out_of=effector, into=exhausted),
+        Flow(f"recovery of exhausted{which}", recover * exhausted.symbol, out_of=exhausted, into=effector),
+        Flow(f"death of exhausted{which}", death * exhausted.symbol, out_of=exhausted),
+        Flow(f"terminal exhaustion{which}", end * exhausted.symbol, out_of=exhausted, into=terminal),
+        Flow(f"death of terminal{which}", death * terminal.symbol, out_of=terminal),
+    )

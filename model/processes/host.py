@@ -1,11 +1,13 @@
-"""Host: lymphocytes that return after lymphodepletion, and immunity against the CAR."""
+"""Host: lymphocytes that compete with the CAR-T cells, tire, and can be redirected; immunity against the CAR."""
+
+from collections.abc import Sequence
 
 import sympy
 
+from ..cells import Cells
 from ..flow import Flow
-from ..rates import parameter, saturating
-from ..states import State
-from .car_t import ENGRAFTED
+from ..rates import parameter, saturating, total
+from ..states import Quantity, State
 
 _LEFT = parameter("host_after_lymphodepletion")
 _BEFORE = parameter("host_before")
@@ -15,18 +17,58 @@ HOST = State(
     "host", "cell/uL", "host lymphocytes in blood", "host",
     _BEFORE * (_LEFT / _BEFORE) ** _DEPLETED, 1e-6, "L",
 )  # fmt: skip
-IMMUNITY = State("immunity", "", "immunity against the CAR", "host", sympy.Integer(0), 1e-8, "H")
+TIRED = State(
+    "host_exhausted", "", "exhausted share of the host T cells", "host", parameter("fraction_exhausted_host"), 1e-8,
+    "X_\\mathrm{h}",
+)  # fmt: skip
 
 
-def flows() -> tuple[Flow, ...]:
-    """Gompertz recovery of host lymphocytes (Kimmel 2021) and clearance of CAR-T cells by anti-CAR immunity."""
-    host, immunity, car_t = HOST.symbol, IMMUNITY.symbol, parameter("car_t")
-    recovery = -parameter("k_recovery_host") * host * sympy.log((host + car_t) / parameter("host_capacity"))
-    rise = parameter("immunogenic") * parameter("k_rise_immunity") * saturating(car_t, parameter("half_immunity"))
-    clearance = parameter("k_clearance_immunity") * immunity
-    return (
-        Flow("recovery of host lymphocytes", recovery, into=HOST),
-        Flow("rise of anti-CAR immunity", rise * (1 - immunity), into=IMMUNITY),
-        Flow("decay of anti-CAR immunity", parameter("k_decay_immunity") * immunity, out_of=IMMUNITY),
-        *(Flow(f"immune clearance of {cells.name}", clearance * cells.symbol, out_of=cells) for cells in ENGRAFTED),
+def immunities(courses: Sequence[Cells]) -> tuple[State, ...]:
+    """Immunity against each family of binders."""
+    endings = dict.fromkeys(cells.immunity for cells in courses)
+    return tuple(
+        State(f"immunity{ending}", "", "immunity against the CAR", "host", sympy.Integer(0), 1e-8, "H")
+        for ending in endings
     )
+
+
+def working() -> Quantity:
+    """Host T cells that an antibody can redirect."""
+    able = parameter("host_redirected") * HOST.symbol * (1 - TIRED.symbol)
+    return Quantity("host_working", "cell/uL", "host T cells that an antibody can redirect", able, "L_\\mathrm{w}")
+
+
+def flows(courses: Sequence[Cells], redirected: sympy.Expr, depleted: sympy.Expr) -> tuple[Flow, ...]:
+    """Gompertz recovery of host lymphocytes (Kimmel 2021), their exhaustion under antibodies that redirect them, drugs
+    that deplete them, rejection of a donor's cells, and clearance of CAR-T cells by immunity against their binder.
+    """
+    host, tired, car_t = HOST.symbol, TIRED.symbol, parameter("car_t")
+    recovery = -parameter("k_recovery_host") * host * sympy.log((host + car_t) / parameter("host_capacity"))
+    rest = parameter("k_recovery_host_exhausted") * parameter("modifier_recovery") * tired
+    found = [
+        Flow("recovery of host lymphocytes", recovery, into=HOST),
+        Flow("rest of exhausted host T cells", rest, out_of=TIRED),
+    ]
+    if redirected != 0:
+        drive = parameter("k_exhaustion_host") * parameter("modifier_exhaustion") * redirected
+        found.append(Flow("exhaustion of host T cells", drive * (1 - tired), into=TIRED))
+    for state in immunities(courses):
+        ending = state.name.removeprefix("immunity")
+        family = [cells for cells in courses if cells.immunity == ending]
+        prone = parameter(f"immunogenic{ending}") * parameter("k_rise_immunity")
+        rise = prone * saturating(total([cells.own("cells") for cells in family]), parameter("half_immunity"))
+        found.append(Flow(f"rise of anti-CAR {state.name}", rise * (1 - state.symbol), into=state))
+        fade = parameter("k_decay_immunity") * state.symbol
+        found.append(Flow(f"decay of anti-CAR {state.name}", fade, out_of=state))
+    for cells in courses:
+        clearance = parameter("k_clearance_immunity") * parameter(f"immunity{cells.immunity}")
+        rejection = cells.own("k_rejection_host") * saturating(host, parameter("host_capacity"))
+        for pool in cells.engrafted:
+            found.append(
+                Flow(f"clearance of {pool.name} by the host", (clearance + rejection) * pool.symbol, out_of=pool)
+            )
+            if depleted != 0:
+                found.append(Flow(f"depletion of {pool.name}", depleted * pool.symbol, out_of=pool))
+    if depleted != 0:
+        found.append(Flow("depletion of host lymphocytes", depleted * host, out_of=HOST))
+    return tuple(found)

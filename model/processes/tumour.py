@@ -1,44 +1,22 @@
-"""Tumour: logistic growth, antigen-null clones, killing by CAR-T cells."""
+"""Tumour: logistic growth, and killing by whoever attacks it."""
+
+from collections.abc import Sequence
 
 import sympy
 
+from ..cells import Cells
 from ..flow import Flow
 from ..rates import parameter, saturating, total
-from ..states import Quantity, State
+from ..states import Quantity
+from .antigen import Axis, CellLine, having
+from .attack import Assault
+from .reach import load
 
 
-def null_clones() -> tuple[State, ...]:
-    """Cells without BCMA, without GPRC5D, and without both; the two losses are independent at day 0."""
-    baseline = parameter("tumour_baseline")
-    null_bcma, null_gprc5d = parameter("fraction_null_bcma"), parameter("fraction_null_gprc5d")
-    only_bcma, only_gprc5d = null_bcma * (1 - null_gprc5d), null_gprc5d * (1 - null_bcma)
-    return (
-        State("null_bcma", "cell", "BCMA-null tumour cells", "tumour", baseline * only_bcma, 0.01, "N_B"),
-        State("null_gprc5d", "cell", "GPRC5D-null tumour cells", "tumour", baseline * only_gprc5d, 0.01, "N_G"),
-        State(
-            "null_both", "cell", "tumour cells without BCMA and GPRC5D", "tumour",
-            baseline * null_bcma * null_gprc5d, 0.01, "N_{BG}",
-        ),
-    )  # fmt: skip
-
-
-def burden(classes: tuple[State, ...], nulls: tuple[State, ...]) -> tuple[Quantity, ...]:
-    """Burden, what the CAR-T cells see of it, and how fast its cells divide."""
-    exposed = _susceptible(classes, nulls)
-    positive = total([state.symbol for state in classes])
-    load = total([share * state.symbol for state, share in exposed])
-    return (
-        Quantity("tumour", "cell", "all tumour cells", positive + total([n.symbol for n in nulls]), "T"),
-        Quantity("antigen_load", "cell", "tumour cells weighted by the effect they evoke", load, "\\Phi"),
-        Quantity(
-            "susceptibility", "", "mean share of the maximal effect over all tumour cells",
-            parameter("antigen_load") / parameter("tumour"), "\\bar\\varphi",
-        ),
-        Quantity(
-            "null_fraction", "", "share of tumour cells without the antigen under attack",
-            (parameter("targets_bcma") * (nulls[0].symbol + nulls[2].symbol)
-             + parameter("targets_gprc5d") * (nulls[1].symbol + nulls[2].symbol)) / parameter("tumour"), "f_0",
-        ),
+def burden(axes: Sequence[Axis], lines: Sequence[CellLine]) -> tuple[Quantity, ...]:
+    """Burden, how fast its cells divide and grow, and what of it has lost an antigen."""
+    quantities = [
+        Quantity("tumour", "cell", "all tumour cells", total([line.state.symbol for line in lines]), "T"),
         Quantity(
             "k_division", "1/day", "division rate of a tumour cell: net growth and turnover",
             parameter("k_growth_tumour") + parameter("k_turnover_tumour"), "b",
@@ -48,55 +26,89 @@ def burden(classes: tuple[State, ...], nulls: tuple[State, ...]) -> tuple[Quanti
             parameter("k_growth_tumour") * parameter("modifier_growth")
             * (1 - parameter("tumour") / parameter("tumour_capacity")), "\\gamma",
         ),
+    ]  # fmt: skip
+    for number, axis in enumerate(axes):
+        lost = having(lines, number, 0) / parameter("tumour")
+        name = "null_fraction" if axis.antigen == "BCMA" else f"null_fraction_{axis.key}"
+        quantities.append(Quantity(name, "", f"share of tumour cells without {axis.antigen}", lost, "f_0"))
+        density, sd = parameter(f"density_{axis.key}"), parameter("sd_density")
+        carry = [having(lines, number, place) for place in range(1, axis.classes + 1)]
+        mean = total([z * cells for z, cells in zip(axis.grid, carry, strict=True)]) / total(carry)
+        name = "density_mean" if axis.antigen == "BCMA" else f"density_mean_{axis.key}"
+        meaning = f"geometric mean {axis.antigen} density of the cells that carry it, as flow cytometry reports it"
+        quantities.append(Quantity(name, "molecule/cell", meaning, density * sympy.exp(sd * mean), "\\bar a"))
+    return tuple(quantities)
+
+
+def seen(
+    courses: Sequence[Cells], assaults: Sequence[Assault], axes: Sequence[Axis], lines: Sequence[CellLine]
+) -> tuple[Quantity, ...]:
+    """What each course of CAR-T cells, and each antibody, sees of the tumour."""
+    quantities = []
+    for assault in assaults:
+        attacker = assault.attacker
+        if attacker is None:
+            continue
+        suffix = attacker.suffix
+        evoked = load(attacker, axes, lines)
+        quantities.append(
+            Quantity(f"antigen_load{suffix}", "cell", "tumour cells weighted by the effect they evoke", evoked, "\\Phi")
+        )
+        seen = parameter(f"antigen_load{suffix}")
+        quantities.append(
+            Quantity(
+                f"antigen_stimulus{suffix}", "", "saturation of T cells by antigen",
+                saturating(seen, parameter("half_antigen")), "A",
+            )
+        )  # fmt: skip
+        if suffix in {cells.suffix for cells in courses}:
+            mean, meaning = seen / parameter("tumour"), "mean share of the maximal effect over all tumour cells"
+            quantities.append(Quantity(f"susceptibility{suffix}", "", meaning, mean, "\\bar\\varphi"))
+    return tuple(quantities)
+
+
+def kill_pressure(courses: Sequence[Cells]) -> tuple[Quantity, ...]:
+    """Killing of a fully susceptible cell by each course: limited by engaged CAR-T cells per tumour cell, and lowered
+    by suppression. All courses share the tumour cells that they engage.
+    """
+    crowd = parameter("half_kill") + parameter("tumour") / parameter("engagement_volume")
+    everyone = total([cells.own("engaged") for cells in courses])
+    return tuple(
         Quantity(
-            "antigen_stimulus", "", "saturation of the CAR by antigen",
-            saturating(parameter("antigen_load"), parameter("half_antigen")), "A",
-        ),
+            f"kill_pressure{cells.suffix}", "1/day", "rate at which a fully susceptible tumour cell is killed",
+            cells.own("k_kill_max") / (1 + parameter("suppression")) * cells.own("engaged") / (everyone + crowd), "h",
+        )
+        for cells in courses
     )  # fmt: skip
 
 
-def kill_pressure() -> Quantity:
-    """Killing of a fully susceptible cell: limited by engaged CAR-T cells per tumour cell, lowered by suppression."""
-    engaged = parameter("engaged")
-    crowd = parameter("half_kill") + parameter("tumour") / parameter("engagement_volume")
-    expression = parameter("k_kill_max") / (1 + parameter("suppression")) * saturating(engaged, crowd)
-    return Quantity(
-        "kill_pressure", "1/day", "rate at which a fully susceptible tumour cell is killed", expression, "h"
-    )
+def hazards(assaults: Sequence[Assault], axes: Sequence[Axis]) -> tuple[Quantity, ...]:
+    """Killing rates that many cell lines share: of all, and of all with a place on one axis."""
+    nowhere = (0,) * len(axes)
+    plain = [assault.on(axes, nowhere) for assault in assaults if not assault.graded(axes)]
+    quantities = [Quantity("hazard_all", "1/day", "killing that spares no class", total(plain), "h_0")] if plain else []
+    for number, axis in enumerate(axes):
+        mine = [assault for assault in assaults if assault.graded(axes) == (number,)]
+        for place in axis.places if mine else ():
+            rate = total([assault.on(axes, (*nowhere[:number], place, *nowhere[number + 1 :])) for assault in mine])
+            if rate != 0:
+                name, meaning = f"hazard_{axis.key}_{place}", f"killing of cells in {axis.antigen} class {place}"
+                quantities.append(Quantity(name, "1/day", meaning, rate, f"h_{{{axis.key},{place}}}"))
+    return tuple(quantities)
 
 
-def _susceptible(classes: tuple[State, ...], nulls: tuple[State, ...]) -> list[tuple[State, sympy.Expr]]:
-    """Every tumour state that an attack can reach, with its susceptibility.
-
-    A clone without one antigen is taken at the median density of the other.
-    """
-    exposed: list[tuple[State, sympy.Expr]] = []
-    exposed += [(state, parameter(f"susceptibility_{k + 1}")) for k, state in enumerate(classes)]
-    median = parameter("susceptibility_median")
-    exposed.append((nulls[0], parameter("targets_gprc5d") * median))
-    exposed.append((nulls[1], parameter("targets_bcma") * median))
-    return exposed
-
-
-def flows(classes: tuple[State, ...], nulls: tuple[State, ...]) -> tuple[Flow, ...]:
-    """Growth, killing and loss of antigen at division."""
-    everyone = (*classes, *nulls)
-    null_bcma, null_gprc5d, null_both = nulls
-    result = [Flow(f"growth of {cells.name}", parameter("growth") * cells.symbol, into=cells) for cells in everyone]
-    for cells, share in _susceptible(classes, nulls):
-        rate = parameter("kill_pressure") * share * cells.symbol
-        result.append(Flow(f"killing of {cells.name}", rate, out_of=cells))
-    lose_bcma = parameter("probability_loss_bcma") * parameter("k_division")
-    lose_gprc5d = parameter("probability_loss_gprc5d") * parameter("k_division")
-    for cells in classes:
-        result.append(Flow(f"loss of BCMA from {cells.name}", lose_bcma * cells.symbol, out_of=cells, into=null_bcma))
-        result.append(
-            Flow(f"loss of GPRC5D from {cells.name}", lose_gprc5d * cells.symbol, out_of=cells, into=null_gprc5d)
-        )
-    result.append(
-        Flow("loss of GPRC5D from null_bcma", lose_gprc5d * null_bcma.symbol, out_of=null_bcma, into=null_both)
-    )
-    result.append(
-        Flow("loss of BCMA from null_gprc5d", lose_bcma * null_gprc5d.symbol, out_of=null_gprc5d, into=null_both)
-    )
+def flows(
+    assaults: Sequence[Assault], axes: Sequence[Axis], lines: Sequence[CellLine], shared: Sequence[Quantity]
+) -> tuple[Flow, ...]:
+    """Growth and killing of every cell line; `shared` are its `hazards`."""
+    known = {quantity.name: quantity.symbol for quantity in shared}
+    result = []
+    for line in lines:
+        cells = line.state
+        result.append(Flow(f"growth of {cells.name}", parameter("growth") * cells.symbol, into=cells))
+        names = ["hazard_all", *(f"hazard_{axis.key}_{k}" for axis, k in zip(axes, line.places, strict=True))]
+        rates = [known[name] for name in names if name in known]
+        rates += [assault.on(axes, line.places) for assault in assaults if len(assault.graded(axes)) > 1]
+        if total(rates) != 0:
+            result.append(Flow(f"killing of {cells.name}", total(rates) * cells.symbol, out_of=cells))
     return tuple(result)
