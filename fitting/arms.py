@@ -10,7 +10,7 @@ from ..model.regimen import Regimen, infuse
 from ..model.simulate import Solver, simulate
 from ..parameters.parameter_set import ParameterSet
 from ..parameters.patients import draw, make_patients
-from .reported import Study
+from .items import Study
 
 SHORT_MONTHS, SHORTEST_MONTHS, LONGEST_MONTHS = 4.0, 18.0, 60.0
 
@@ -29,7 +29,9 @@ def arms_of(studies: Iterable[Study], roles: Iterable[str] = ("fit",)) -> dict[s
     """The arm of every study that has items with one of the roles, by study name."""
     wanted = set(roles)
     kept = {
-        study.name: study for study in studies if study.product and any(item.role in wanted for item in study.items)
+        study.name: study
+        for study in studies
+        if study.product and any(item.role in wanted and not item.scenario for item in study.items)
     }
     months: dict[tuple, float] = {}
     for study in kept.values():
@@ -49,7 +51,7 @@ def _months(study: Study, roles: set[str]) -> float:
     """Follow-up that the study's items ask for: twice their medians, and their landmarks."""
     needed = SHORT_MONTHS
     for item in study.items:
-        if item.role not in roles:
+        if item.scenario or item.role not in roles:
             continue
         if item.endpoint.startswith(("pfs", "dor", "os")):
             reach = item.time_months or 2.0 * (item.value or item.low or 0.0)
@@ -72,6 +74,7 @@ def run_arm(parameters: ParameterSet, arm: Arm, *, n: int, seed: int, solver: So
     """Outcomes of `n` virtual patients in an arm; mixed treatments are given to consecutive shares of them."""
     draws = draw(parameters, n, seed)
     patients = make_patients(parameters, draws, product=arm.product, population=arm.population)
+    draws.assay_of(len(arm.visits.days))  # drawn for all, so that they are remembered for the next parameters
     bounds = np.round(n * np.cumsum([0.0, *(share for share, _ in arm.regimens)])).astype(int)
     parts = []
     for (_, regimen), first, last in zip(arm.regimens, bounds[:-1], bounds[1:], strict=True):

@@ -3,7 +3,7 @@
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ..parameters.parameter_set import ParameterSet
 from ..parameters.versions import version_of
 from .posterior import Posterior
 from .problem import Evaluation, Problem
-from .search_space import PRIOR_ONLY, SearchSpace
+from .search_space import SearchSpace, drawn_from_priors
 
 _FOLDER = Path(__file__).parent / "calibrations"
 FORMAT = 1
@@ -52,21 +52,30 @@ class Calibration:
         return (catalogue or read_catalogue()).with_values(self.estimate, grade="calibrated")
 
     def draw(self, index: int, catalogue: ParameterSet | None = None) -> ParameterSet:
-        """The catalogue at one posterior draw, with the numbers of drugs (`PRIOR_ONLY`) drawn from their priors.
+        """The catalogue at one posterior draw, with what was never fitted drawn from its prior (`drawn_from_priors`).
 
         So a drug effect on which there is no evidence keeps the whole width of its prior in every projection.
         """
         if not 0 <= index < len(self.draws):
             raise RangeError(f"draw = {index}; the calibration '{self.name}' has draws 0 to {len(self.draws) - 1}.")
         base = catalogue or read_catalogue()
-        rng = np.random.default_rng((20260101, index))
         values = dict(self.draws[index])
-        for name in PRIOR_ONLY:
-            parameter = base[name]
+        for name in drawn_from_priors(base, self.estimate):
+            # a stream for each name, so that another therapy on the shelf changes nothing of this one
+            rng = np.random.default_rng((20260101, index, *name.encode()))
             coordinate = float(np.clip(rng.standard_normal(), -3.0, 3.0))
-            if parameter.prior is not None and name not in self.estimate:
+            parameter = base[name]
+            if parameter.prior is not None:
                 values[name] = min(max(parameter.prior.value(coordinate), parameter.low), parameter.high)
         return base.with_values(values)
+
+    def joined(self, other: "Calibration") -> "Calibration":
+        """Put the numbers of a second stage, draw by draw, beside these; what stands in both stays as it is here."""
+        draws = [{**other.draws[k % len(other.draws)], **draw} for k, draw in enumerate(self.draws)]
+        return replace(
+            self, estimate={**other.estimate, **self.estimate}, draws=draws, misfits={**other.misfits, **self.misfits},
+            shrinkage={**other.shrinkage, **self.shrinkage}, about={**self.about, "therapies": other.about},
+        )  # fmt: skip
 
 
 def make_calibration(
@@ -74,34 +83,35 @@ def make_calibration(
 ) -> Calibration:
     """Put the results of a fit together."""
     space = problem.space
-    misfits = {m.item.id: {"model": _short(m.model), "misfit": _short(m.misfit)} for m in found.matches}
+    misfits = {m.item.id: {"model": short(m.model), "misfit": short(m.misfit)} for m in found.matches}
     return Calibration(
         name=name,
-        estimate=_rounded(space, point),
-        draws=[_rounded(space, draw) for draw in posterior.points],
+        estimate=rounded(space, point),
+        draws=[rounded(space, draw) for draw in posterior.points],
         misfits=misfits,
-        shrinkage={key: _short(value) for key, value in zip(space.ids, posterior.shrinkage, strict=True)},
+        shrinkage={key: short(value) for key, value in zip(space.ids, posterior.shrinkage, strict=True)},
         about={
             **about,
             "patients_per_arm": problem.n,
             "seed": problem.seed,
-            "log_posterior": _short(found.log_posterior),
-            "log_likelihood": _short(found.log_likelihood),
+            "log_posterior": short(found.log_posterior),
+            "log_likelihood": short(found.log_likelihood),
             "posterior_evaluations": posterior.evaluations,
-            "posterior_acceptance": _short(posterior.acceptance),
-            "posterior_fall_per_parameter": _short(posterior.fall),
-            "approximation_fall_per_parameter": _short(posterior.fall_before),
+            "posterior_acceptance": short(posterior.acceptance),
+            "posterior_fall_per_parameter": short(posterior.fall),
+            "approximation_fall_per_parameter": short(posterior.fall_before),
             "versions": {package: version_of(package) for package in ("numpy", "scipy", "llvmlite", "cma")},
             "python": platform.python_version(),
         },
     )
 
 
-def _rounded(space: SearchSpace, point: np.ndarray) -> dict[str, float]:
-    return {name: _short(value) for name, value in space.values(point).items()}
+def rounded(space: SearchSpace, point: np.ndarray) -> dict[str, float]:
+    """Natural values at a point, as a file holds them."""
+    return {name: short(value) for name, value in space.values(point).items()}
 
 
-def _short(value: float) -> float:
+def short(value: float) -> float:
     """Five significant digits: more would be noise in a text file."""
     return float(f"{value:.5g}")
 
@@ -113,22 +123,33 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
     draft.replace(path)
 
 
-def read_calibration(name: str = "reference") -> Calibration:
+THERAPIES = "therapies"
+"""The shipped second stage: numbers of single therapies, each decided by its own results (`therapy_fit`)."""
+
+
+def read_calibration(name: str = "reference", *, therapies: str = THERAPIES) -> Calibration:
     """Read a shipped calibration by name, or a user's own file when the name ends with .json.
+
+    The numbers of single therapies come from the second stage `therapies`, a name or file too; '' leaves them out.
 
     Raises
     ------
     UnknownNameError, FileError, RangeError
         If there is no such calibration, or the file is not one, or it does not fit the catalogue.
     """
-    path = shipped_file(_FOLDER, name, "calibration", ".json")
-    return _read(path) if str(name).endswith(".json") else _read_once(path)
+    own = str(name).endswith(".json") or str(therapies).endswith(".json")
+    return _joined(name, therapies) if own else _shipped_once(name, therapies)
 
 
 @cache
-def _read_once(path: Path) -> Calibration:
+def _shipped_once(name: str, therapies: str) -> Calibration:
     """Shipped files do not change while the program runs; a user's own file may."""
-    return _read(path)
+    return _joined(name, therapies)
+
+
+def _joined(name: str, therapies: str) -> Calibration:
+    first = _read(shipped_file(_FOLDER, name, "calibration", ".json"))
+    return first.joined(_read(shipped_file(_FOLDER, therapies, "calibration", ".json"))) if therapies else first
 
 
 def _read(path: Path) -> Calibration:

@@ -8,8 +8,9 @@ import numpy as np
 from ..model.simulate import Solver
 from .anchored import anchored, interval
 from .calibration import Calibration
+from .items import Item, Study
 from .problem import ItemMatch, compare
-from .reported import Item, Study, read_studies
+from .reported import read_studies
 
 SEED = 20262
 """Virtual patients of the table; others than those of the fit, so that the misfit includes what was overfitted."""
@@ -41,6 +42,8 @@ class FitRow:
         """Model value with its interval."""
         if self.item.kind == "split":
             return f"HR {self.model:.2f} ({self.low:.2f}-{self.high:.2f})"
+        if self.item.kind == "direction":
+            return f"ratio {self.model:.2f} ({self.low:.2f}-{self.high:.2f})"
         if self.item.kind == "ceiling":
             return f"kill/growth {self.model:.2f} ({self.low:.2f}-{self.high:.2f})"
         form = ".1f" if self.item.unit in {"%", "months"} else ".3g"
@@ -72,10 +75,11 @@ def fit_table(
             values[i].append(row.model)
         if progress is not None:
             progress("fit table", k + 1, draws)
-    return tuple(_row(match, anchor.model, drawn) for match, anchor, drawn in zip(best, few, values, strict=True))
+    return tuple(fit_row(match, anchor.model, drawn) for match, anchor, drawn in zip(best, few, values, strict=True))
 
 
-def _row(match: ItemMatch, anchor: float, drawn: Sequence[float]) -> FitRow:
+def fit_row(match: ItemMatch, anchor: float, drawn: Sequence[float]) -> FitRow:
+    """A row from the value at the estimate, there with as few patients as a draw has (`anchor`), and at the draws."""
     top = 100.0 if match.item.unit == "%" else np.inf
     low, high = interval(anchored(match.model, np.array(drawn), anchor, 0.0, top))
     return FitRow(match.study, match.item, match.model, low, high, match.misfit)

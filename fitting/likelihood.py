@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from .reported import Item
+from .items import Item
 
 _NORMAL = NormalDist()
 _HALF_WIDTH = _NORMAL.inv_cdf(0.975)
@@ -28,6 +28,13 @@ CEILING_SD = 0.3
 
 RATIO_SD = 0.3
 """Log-scale SE of a ratio of medians reported without interval: assumed."""
+
+
+UNKNOWN_N = 10
+"""Number of patients behind a percentage that was reported without one: assumed, so that it weighs little."""
+
+DIRECTION_SD = 0.1
+"""Tolerance, on the log scale, of 'less than' and 'more than': assumed, a tenth is no difference that a study sees."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +65,32 @@ def match(item: Item, model: float) -> Match:
         return _one_sided(-math.log(max(model, 1e-9)), CEILING_SD, above=False)
     if item.kind == "split":
         return _split(item, model)
+    if item.kind == "direction":
+        distance = math.log(max(model, 1e-9)) * (1.0 if item.sense == "more" else -1.0)
+        return _one_sided(distance, DIRECTION_SD, above=item.sense == "more")
+    if item.kind == "range":
+        return _range(item, model)
+    if item.unit == "%":
+        return _binomial(item, model)
     if item.value is None or item.value <= 0:
         return LOST
     distance = math.log(min(max(model, 1e-6), 1e6) / item.value)
     return _gaussian(distance, _log_error(item, distance))
 
 
+def _range(item: Item, model: float) -> Match:
+    """Nothing is lost inside; outside, as if the bound had been reported of `UNKNOWN_N` patients."""
+    low, high = item.low or 0.0, math.inf if item.high is None else item.high
+    if low <= model <= high:
+        return Match(0.0, 0.0)
+    bound = low if model < low else high
+    if item.unit == "%":
+        return _binomial(item.model_copy(update={"value": bound, "kind": "value"}), model)
+    return _gaussian(math.log(max(model, 1e-6) / bound), MEDIAN_FACTOR / math.sqrt(item.n or 1))
+
+
 def _binomial(item: Item, model: float) -> Match:
-    n = item.n or 1
+    n = item.n or UNKNOWN_N
     events = item.events if item.events is not None else n * (item.value or 0.0) / 100.0
     share = min(max(model / 100.0, 1e-4), 1.0 - 1e-4)
 

@@ -10,7 +10,7 @@ from ..model.survival import hazard_ratio, weighted_quantile
 from ..parameters.parameter_set import ParameterSet
 from ..parameters.units import DAYS_PER_MONTH
 from .arms import Arm
-from .reported import Item
+from .items import Item
 
 SUSTAINED_MONTHS = 24.0
 """A best response is called sustained if there is no progression for this long; the paper gives no definition."""
@@ -23,8 +23,12 @@ def predict(item: Item, outcome: Outcomes, parameters: ParameterSet, arm: Arm) -
 
 def can_predict(item: Item) -> bool:
     """Whether the model computes this endpoint, in the form and for the group of patients for which it was reported."""
-    known_group = item.group in _GROUPS or item.group.startswith("first ")  # the first patients of a trial are like all
-    return item.endpoint in _PREDICTORS and item.kind not in {"range", "qualitative"} and known_group
+    # the first patients of a trial are like all; a scenario says itself who its patients are
+    known_group = bool(item.scenario) or item.group in _GROUPS or item.group.startswith("first ")
+    if item.kind == "direction":
+        return True
+    form = item.kind != "qualitative" and (item.kind != "range" or bool(item.scenario))
+    return item.endpoint in _PREDICTORS and form and known_group
 
 
 _GROUPS = {"", "responders", "sustained best response", "best response not sustained"}
@@ -55,6 +59,23 @@ def _persistence(item: Item, outcome: Outcomes) -> float:
     elif "sustained" in group:
         keep = keep & sustained
     return _median(outcome.persistence, outcome.weight * outcome.usable * keep)
+
+
+def _time_to_response(outcome: Outcomes) -> float:
+    """Median time from the start to the first confirmed response among responders, in days."""
+    first = np.stack([response.first_response for response in outcome.responses])
+    return _median(np.where(np.isfinite(first), first, np.nan), outcome.weight * outcome.usable * np.isfinite(first))
+
+
+def _marker_reduction(outcome: Outcomes) -> float:
+    """Median of the largest fall of the marker, in percent."""
+    change = np.stack([response.best_change for response in outcome.responses])
+    return -100.0 * _median(change, outcome.weight * outcome.usable * np.isfinite(change))
+
+
+def _response_duration(item: Item, outcome: Outcomes) -> float:
+    months = outcome.duration_of_response("expected").smooth_median()
+    return months * DAYS_PER_MONTH if item.unit == "days" else months
 
 
 def _density_at_progression(outcome: Outcomes) -> float:
@@ -92,6 +113,10 @@ _Predictor = Callable[[Item, Outcomes, ParameterSet, Arm], float]
 _PREDICTORS: dict[str, _Predictor] = {
     "orr": lambda item, outcome, *_: _percent(outcome, outcome.best >= PR),
     "cr_rate": lambda item, outcome, *_: _percent(outcome, outcome.best >= CR),
+    "scr_rate": lambda item, outcome, *_: _percent(outcome, outcome.best >= CR),
+    "response_duration": lambda item, outcome, *_: _response_duration(item, outcome),
+    "time_to_response": lambda item, outcome, *_: _time_to_response(outcome),
+    "light_chain_reduction": lambda item, outcome, *_: _marker_reduction(outcome),
     "mrd_negative_rate": lambda item, outcome, *_: _percent(outcome, outcome.mrd_negative()),
     "mrd_negative_cr_rate": lambda item, outcome, *_: _percent(outcome, outcome.mrd_negative() & (outcome.best >= CR)),
     "pfs_median": lambda item, outcome, *_: outcome.progression_free("expected").smooth_median(),

@@ -12,9 +12,9 @@ from ..model.simulate import Solver
 from ..parameters.errors import FitError
 from ..parameters.parameter_set import ParameterSet
 from .arms import Arm, arms_of, run_arm
+from .items import Item, Study
 from .likelihood import match
 from .predictions import can_predict, predict
-from .reported import Item, Study
 from .search_space import SearchSpace
 
 
@@ -98,7 +98,7 @@ def compare(
     rows = []
     for study in studies:
         for item in study.items:
-            if study.name not in arms or item.role not in wanted or not can_predict(item):
+            if item.scenario or study.name not in arms or item.role not in wanted or not can_predict(item):
                 continue
             arm = arms[study.name]
             model = predict(item, done[arm], parameters, arm)

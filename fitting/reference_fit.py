@@ -11,10 +11,11 @@ from ..model.catalogue import read_catalogue
 from ..parameters.errors import FileError, RangeError
 from .calibration import Calibration, make_calibration, write_calibration
 from .fit import SearchSettings, search
+from .items import Study
 from .ledger import Ledger
 from .posterior import laplace, metropolis
 from .problem import Problem
-from .reported import Study, read_studies
+from .reported import read_studies
 from .search_space import REFERENCE_FREE, SearchSpace
 
 Progress = Callable[[str, int, int], None]

@@ -1,72 +1,27 @@
 """What papers report: the evidence that perdure is fitted to and checked against.
 
 One TOML file per trial arm or study in `evidence/`; one `[[item]]` per reported number, with its quote, its interval,
-its number of patients and its origin. The role of an item says what is done with it: `fit` (in the joint fit), `check`
-(computed and compared, never fitted), `waiting` (needs a therapy that is not built yet), `context` (background).
+its number of patients and its origin. The role of an item says what is done with it: `fit` (in the joint fit),
+`therapy` (decides the numbers of one therapy, the rest being held), `check` (computed and compared, never fitted),
+`context` (background). A result about a sequence of therapies names its `scenario`.
 """
 
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from ..parameters.errors import EvidenceError, FileError, unknown
 from ..parameters.files import complain, read_toml
-from .treatment import Treatment
-
-Kind = Literal[
-    "proportion",  # events of n patients, in percent
-    "rate",  # Kaplan-Meier estimate at `time_months`, in percent
-    "median",
-    "median_not_reached",  # the median lies beyond `low`
-    "split",  # `threshold` parts the patients into two groups with different outcomes
-    "ceiling",  # an effect is lost below `threshold`
-    "ratio",  # relative to another value: a baseline, a control arm
-    "range",  # printed without a central value: between `low` and `high`, or beyond the one that is given
-    "value",  # a single number, or a percentage whose number of patients is not reported
-    "qualitative",  # no number; the finding stands in `note`
-]
-Role = Literal["fit", "check", "waiting", "context"]
-TimeZero = Literal["first infusion", "randomisation", "apheresis", "start of therapy", "not stated"]
+from .items import ENDPOINTS, Item, Kind, Role, Study
+from .scenario import Scenario
 
 ROUNDING = 0.6
 """Largest difference, in percentage points, between a printed percentage and events / n (printed to whole percents)."""
 
 _FOLDER = Path(__file__).parent / "evidence"
-_PERCENTAGES = "proportion value range"
-_VOCABULARY = (  # kinds, units, endpoints
-    (_PERCENTAGES, "%", "orr cr_rate scr_rate mrd_negative_rate mrd_negative_cr_rate stable_disease_rate relapse_rate"),
-    (_PERCENTAGES, "%", "progressive_disease_rate deeper_response_rate progression_or_death_rate survey_rate"),
-    (_PERCENTAGES, "%", "primary_resistance_rate penta_refractory_rate anti_drug_antibody_rate antigen_positive_rate"),
-    (_PERCENTAGES, "%", "crs_rate severe_crs_rate icans_rate severe_icans_rate fast_doubling_rate"),
-    (_PERCENTAGES, "%", "graft_versus_host_rate light_chain_reduction"),
-    ("rate", "%", "pfs_rate os_rate"),
-    ("median median_not_reached", "months", "pfs_median dor_median os_median"),
-    ("median", "months days", "followup_median"),
-    ("value range", "months days years", "response_duration time_to_response treatment_duration"),
-    ("median", "days", "persistence_median"),
-    ("median", "day", "t_max t_last t_below_limit"),
-    ("median", "molecules/cell", "density_all density_before density_at_progression"),
-    ("ceiling", "molecules/cell", "function_threshold"),
-    ("split", "cells/mm3", "expansion_split"),
-    ("ratio", "ratio", "sbcma_relative hazard_ratio"),
-    ("median value", "ng/mL", "sbcma_level"),
-    ("value range", "hours days", "half_life manufacture_time"),
-    ("value", "days", "start_day dosing_days_per_cycle"),
-    ("value", "mg/day", "dose"),
-    ("median", "lines", "prior_lines"),
-    ("value", "patients", "cohort_size responders"),
-    ("value", "cases/year", "new_cases"),
-    ("value", "count", "products_approved"),
-    ("qualitative", "-", "best_response car_expression antigen_shedding primary_endpoint risk_factors"),
-)
-ENDPOINTS = {
-    name: (tuple(kinds.split()), tuple(units.split())) for kinds, units, names in _VOCABULARY for name in names.split()
-}
-"""Every endpoint with the kinds and the units in which it may be reported."""
-
 _NEEDS = {  # kind: (fields that must be there, fields that must not)
     "proportion": ("value n", "threshold"),
     "rate": ("value time_months", "threshold"),
@@ -77,89 +32,11 @@ _NEEDS = {  # kind: (fields that must be there, fields that must not)
     "ratio": ("value", "threshold"),
     "range": ("", "value threshold"),
     "value": ("value", "threshold"),
+    "direction": ("sense", "value low high threshold"),
     "qualitative": ("note", "value low high threshold"),
 }
 
-_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-_Key = Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]*)?$")]
-_Positive = Annotated[float, Field(gt=0)]
-_Count = Annotated[int, Field(ge=1)]
-_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Item(BaseModel):
-    """One reported result; numbers in `unit`, `time_months` since the time zero of its study."""
-
-    model_config = _STRICT
-
-    id: _Name
-    rows: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    endpoint: str
-    kind: Kind
-    value: float | None = None
-    unit: str
-    low: float | None = None
-    high: float | None = None
-    interval: str = ""
-    n: _Count | None = None
-    events: Annotated[int, Field(ge=0)] | None = None
-    time_months: _Positive | None = None
-    group: str = ""
-    threshold: _Positive | None = None
-    role: Role
-    weight: Annotated[float, Field(ge=0, le=1)] = 1.0
-    citation: str = ""
-    origin: str = ""
-    quote: str = ""
-    note: str = ""
-
-    @property
-    def text(self) -> str:
-        """The reported value with its interval, as tables print it: '21.0 % (12.2-31.4)'."""
-        unit = "" if self.unit in ("ratio", "-") else f" {self.unit}"
-        if self.kind == "qualitative":
-            return self.note
-        if self.kind == "median_not_reached":
-            return f"not reached (> {self._printed(self.low)}{unit})"
-        if self.kind in ("split", "ceiling"):
-            return f"{'split at' if self.kind == 'split' else 'lost below'} {self._printed(self.threshold)}{unit}"
-        if self.kind == "range":
-            if self.low is None or self.high is None:
-                return (f"< {self._printed(self.high)}" if self.low is None else f"> {self._printed(self.low)}") + unit
-            return f"{self._printed(self.low)}-{self._printed(self.high)}{unit}"
-        name = "" if self.interval == "95% CI" else f"{self.interval} "
-        bounds = f" ({name}{self._printed(self.low)}-{self._printed(self.high)})" if self.interval else ""
-        return f"{self._printed(self.value)}{unit}{bounds}"
-
-    def _printed(self, number: float | None) -> str:
-        if number is None:
-            return "NE"
-        return f"{number:.1f}" if self.unit == "%" else f"{number:.6g}"
-
-
-class Study(BaseModel):
-    """One trial arm or study and everything that is taken from it."""
-
-    model_config = _STRICT
-
-    name: _Name
-    study: Annotated[str, Field(min_length=1)]
-    title: Annotated[str, Field(min_length=1)]
-    registration: str = ""
-    time_zero: TimeZero
-    time_zero_note: str = ""
-    product: _Key = ""
-    population: _Key = ""
-    visit_interval_days: _Positive | None = None
-    visit_note: str = ""
-    followup_months: _Positive | None = None
-    n: _Count | None = None
-    n_note: str = ""
-    treatment: Annotated[tuple[Treatment, ...], Field(strict=False)] = ()
-    items: tuple[Item, ...]
-
-
-_STUDY_KEYS = (Study.model_fields.keys() - {"name", "items"}) | {"item"}
+_STUDY_KEYS = (Study.model_fields.keys() - {"name", "items", "scenarios"}) | {"item", "scenario"}
 
 
 def read_study(path: Path | str) -> Study:
@@ -180,7 +57,8 @@ def read_study(path: Path | str) -> Study:
         raise FileError(f"{path.name}: item = {entries!r} is wrong: expected at least one [[item]] table.")
     try:
         read = tuple(_read_item(entry, number, path.name) for number, entry in enumerate(entries, start=1))
-        study = Study(**table, name=path.stem, items=read)
+        scenarios = tuple(Scenario.model_validate(entry) for entry in table.pop("scenario", []))
+        study = Study(**table, name=path.stem, items=read, scenarios=scenarios)
     except ValidationError as error:
         raise complain(error, path.name, Study.model_fields) from None
     if study.product and (not study.population or study.visit_interval_days is None):
@@ -191,6 +69,10 @@ def read_study(path: Path | str) -> Study:
     for item in study.items:
         if item.role == "fit":
             _check_fit(item, study, f"{path.name}, item '{item.id}'")
+        if item.scenario:
+            study.scenario(item.scenario)
+        elif item.role == "therapy":
+            raise EvidenceError(f"{path.name}, item '{item.id}': role = 'therapy' and no scenario; say what was given.")
     _check_unique([study])
     return study
 

@@ -1,10 +1,11 @@
 """Which numbers a fit may change, and how the search sees them: in prior standard deviations."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..model.therapy import read_therapies
 from ..parameters.errors import FitError
 from ..parameters.parameter_set import ParameterSet
 from ..parameters.prior import Prior
@@ -23,12 +24,25 @@ REFERENCE_FREE = (
 """Numbers that the first joint fit changes: those the evidence can inform."""
 
 PRIOR_ONLY = (
-    "effect_lenalidomide", "max_growth_inhibition_lenalidomide", "fraction_sensitive_lenalidomide",
-    "k_internalisation_bcma", "half_effect_crenigacestat",
+    "k_internalisation_bcma", "k_exhaustion_host", "k_recovery_host_exhausted", "effect_host_exhaustion_product",
 )  # fmt: skip
-"""Numbers of the drugs, on which the evidence of the first fit has next to no bearing: projections draw them from their
-priors. All other numbers that were not fitted stay at the value at which the rest was fitted: drawing them on their own
-would widen the projections by combinations that the evidence has ruled out."""
+"""Shared numbers, beside those of therapies, that projections draw from their priors unless they were fitted."""
+
+
+def drawn_from_priors(parameters: ParameterSet, fitted: Collection[str]) -> tuple[str, ...]:
+    """Numbers that a projection draws from their priors: what no evidence has decided, and on which no fit has leant.
+
+    Those are `PRIOR_ONLY`, the numbers of every drug, and those of CAR-T products none of whose numbers was fitted. All
+    other numbers that were not fitted stay at the value at which the rest was fitted: drawing them on their own would
+    widen the projections by combinations that the evidence has ruled out.
+    """
+    names = list(PRIOR_ONLY)
+    for therapy in read_therapies():
+        own = [parameter.id for parameter in therapy.parameters]
+        if therapy.kind == "drug" or not set(own) & set(fitted):
+            names += own
+    return tuple(name for name in names if parameters[name].prior is not None and name not in fitted)
+
 
 REACH = 4.0
 """The search stays within so many prior SDs."""
