@@ -24,6 +24,7 @@ _HOME = {
     "InputError": "parameters.errors",
     "Moments": "model.reduction",
     "PerdureError": "parameters.errors",
+    "Plan": "model.plan",
     "Quantiles": "model.quantiles",
     "Regimen": "model.regimen",
     "Rule": "model.rules",
@@ -34,6 +35,7 @@ _HOME = {
     "draw": "parameters.patients",
     "every": "model.rules",
     "fallen": "model.rules",
+    "follow": "experiments.treat",
     "give": "model.regimen",
     "infuse": "model.regimen",
     "kaplan_meier": "model.survival",
@@ -43,6 +45,8 @@ _HOME = {
     "progression": "model.rules",
     "read_calibration": "fitting.calibration",
     "read_catalogue": "model.catalogue",
+    "read_events": "model.language.event_table",
+    "read_plan": "model.language.sentence",
     "read_population": "parameters.population",
     "read_therapy": "model.therapy",
     "remission": "model.rules",
@@ -52,6 +56,9 @@ _HOME = {
     "simulate": "model.simulate",
     "simulate_cohort": "model.cohort",
     "treat": "experiments.treat",
+    "usual": "model.plan",
+    "write_events": "model.language.event_table",
+    "write_plan": "model.language.sentence_writer",
 }
 
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]

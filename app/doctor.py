@@ -55,9 +55,12 @@ def _writable(what: str, folder: Path) -> Finding:
 
 
 def _model() -> str:
-    system, catalogue = myeloma(), read_catalogue()
+    plain, system, catalogue = myeloma(()), myeloma(), read_catalogue()
     check_units(system, {name: catalogue[name].unit for name in catalogue})
-    return f"{len(system.states)} states, {len(system.flows)} flows, {len(catalogue)} numbers; every unit fits"
+    return (
+        f"{len(plain.states)} states and {len(plain.flows)} flows, with every drug {len(system.states)} and "
+        f"{len(system.flows)}; {len(catalogue)} numbers; every unit fits"
+    )
 
 
 def _evidence() -> str:

@@ -1,10 +1,15 @@
 """What a symbol of the model means, where its number comes from, and which equations use it."""
 
+from collections.abc import Iterator
+
 from perdure.fitting.calibration import read_calibration
 from perdure.model.catalogue import read_catalogue
+from perdure.model.cells import FIRST, Cells
 from perdure.model.latex import equation_latex
 from perdure.model.myeloma import myeloma
 from perdure.model.system import System
+from perdure.model.therapy import read_therapies
+from perdure.model.therapy_file import FIXED, GRADED
 from perdure.parameters.errors import unknown
 from perdure.parameters.parameter import Parameter
 from perdure.parameters.source import read_sources
@@ -18,14 +23,33 @@ def explain_symbol(name: str, calibration: str = "reference") -> str:
     UnknownNameError
         With near matches, if the model has nothing of that name.
     """
-    system, before = myeloma(), read_catalogue()
+    before, known = read_catalogue(), set(read_catalogue())
     if name in before:
-        return _parameter(name, before[name], calibration, system)
-    for thing in (*system.states, *system.quantities, *system.inputs):
-        if thing.name == name:
-            return _model_thing(name, thing.meaning, thing.unit, system)
-    known = [*before, *(thing.name for thing in (*system.states, *system.quantities, *system.inputs))]
-    raise unknown("parameter, state or quantity", name, known)
+        return _parameter(name, before[name], calibration, _system_with(_shared(name)))
+    for system in _systems():
+        for thing in (*system.states, *system.quantities, *system.inputs):
+            known.add(thing.name)
+            if thing.name == name:
+                return _model_thing(name, thing.meaning, thing.unit, system)
+    raise unknown("parameter, state or quantity", name, sorted(known))
+
+
+def _systems() -> Iterator[System]:
+    """From what is always there to what only some therapies bring: the first that has a name explains it."""
+    yield myeloma(())
+    yield myeloma()
+    yield myeloma((), (FIRST, Cells((*GRADED, *FIXED), "_2", "_2")))
+
+
+def _system_with(name: str) -> System:
+    """The simplest system that uses a parameter, else the plain one."""
+    return next((system for system in _systems() if name in system.parameters), myeloma(()))
+
+
+def _shared(name: str) -> str:
+    """Name of the shared value that an entry of a product or population, or a spread, belongs to."""
+    parts = name.split(".")
+    return parts[0] if parts[0] in read_catalogue() else parts[1]
 
 
 def _parameter(name: str, prior: Parameter, calibration: str, system: System) -> str:
@@ -56,9 +80,7 @@ def _parameter(name: str, prior: Parameter, calibration: str, system: System) ->
         lines.append(f'  quote     "{prior.quote}"')
     if prior.note:
         lines.append(f"  note      {prior.note}")
-    parts = name.split(".")
-    shared = parts[0] if parts[0] in read_catalogue() else parts[1]
-    return "\n".join([*lines, *_uses(shared, system)])
+    return "\n".join([*lines, *_uses(_shared(name), system)])
 
 
 def _model_thing(name: str, meaning: str, unit: str, system: System) -> str:
@@ -85,6 +107,11 @@ def _uses(name: str, system: System) -> list[str]:
     ):  # fmt: skip
         if names:
             lines.append(f"  {label:9} {_listed(names)}")
+    lines += [
+        f"  level     {role.replace('_', ' ')} of {drug.title} ({drug.pk.model.replace('_', ' ')})"
+        for drug in read_therapies() if drug.pk
+        for role, number in drug.pk.names if number == name
+    ]  # fmt: skip
     return lines or ["  used      by endpoints and populations only, in no equation"]
 
 

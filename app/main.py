@@ -1,4 +1,4 @@
-"""`perdure`: run, fit, experiments, explain, reproduce, doctor."""
+"""`perdure`: run, plan, follow, fit, experiments, explain, reproduce, doctor."""
 
 import shlex
 import sys
@@ -59,8 +59,8 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder that gets one folder per run.")] = Path("runs"),
 ) -> None:
     """Run an experiment and write its report; without a name: the fit, and what combinations would add."""
-    from perdure.experiments.catalogue import find_experiment
     from perdure.experiments.settings import Settings
+    from perdure.experiments.shelf import find_experiment
 
     experiment = find_experiment(name)
     with _bar() as feed:
@@ -74,9 +74,64 @@ def run(
 
 
 @app.command()
+def plan(
+    words: Annotated[str, typer.Argument(help="A plan in words, or a file that holds one (.txt).")],
+    events: Annotated[Path | None, typer.Option(help="Write the doses of day 0 as a NONMEM-style event table.")] = None,
+) -> None:
+    """Read a plan and say it back in full, without running it."""
+    from perdure.model.language.event_table import write_events
+    from perdure.model.language.sentence import write_plan
+
+    read = _read_plan(words)
+    _say(read.text)
+    _say(f"\nAs a sentence: {write_plan(read)}")
+    if events is not None:
+        write_events(read.first, events)
+        _say(f"Doses from day 0: {events}")
+
+
+@app.command()
+def follow(
+    words: Annotated[str, typer.Argument(help="A plan in words, or a file that holds one (.txt).")],
+    population: Annotated[
+        str, typer.Option(help="Whose patients: late_line, mixed_line, earlier_line, prior_bcma.")
+    ] = ("late_line"),
+    line: Annotated[int, typer.Option(help="The line to report, 1 being that of day 0; 0: every line.")] = 0,
+    months: Annotated[float, typer.Option(help="Follow-up of a line, in months.")] = 24.0,
+    patients: Patients = 400,
+    draws: Draws = 12,
+    patients_per_draw: Annotated[int, typer.Option(help="Virtual patients per draw.")] = 120,
+    seed: Seed = 20261,
+    calibration: CalibrationName = "reference",
+) -> None:
+    """Give virtual patients a plan, one line after the other, and say what a trial of each line would report."""
+    from perdure.experiments.report.text import aligned
+    from perdure.experiments.sequence_projection import follow_plan, table_of
+    from perdure.fitting.calibration import read_calibration
+
+    read = _read_plan(words)
+    _say(f"{read.text}\n")
+    with _bar() as feed:
+        found = follow_plan(
+            read, population, read_calibration(calibration), line=line, months=months, patients=patients, draws=draws,
+            patients_per_draw=patients_per_draw, seed=seed, progress=feed,
+        )  # fmt: skip
+    _say(aligned(*table_of(found)))
+    for one in found:
+        _say(f"\n{one.name}, {one.footing.flag}: {one.footing.reason}.")
+    _say("\nSimulated patients; a research and design tool, not medical advice.")
+
+
+def _read_plan(words: str):  # noqa: ANN202  # a Plan, which is not imported before it is needed
+    from perdure.model.language.sentence import read_plan, read_plan_file
+
+    return read_plan_file(words) if words.endswith(".txt") else read_plan(words)
+
+
+@app.command()
 def experiments() -> None:
     """List the experiments: one question each."""
-    from perdure.experiments.catalogue import all_experiments
+    from perdure.experiments.shelf import all_experiments
 
     for entry in all_experiments():
         _console.print(f"[bold]{entry.name:22}[/bold] {entry.question} [dim]({entry.time})[/dim]")
@@ -92,8 +147,14 @@ def fit(
     seed: Annotated[int, typer.Option(help="Seed of the fit's virtual patients.")] = 20260101,
     search_seed: Annotated[int, typer.Option(help="Seed of the search.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a fit that was cut off.")] = False,
+    therapies: Annotated[
+        bool, typer.Option("--therapies", help="Only the second stage: numbers of single therapies. Some minutes.")
+    ] = False,
 ) -> None:
     """Repeat the calibration from scratch: search, covariance, posterior draws. About an hour on two cores."""
+    if therapies:
+        _fit_therapies(out)
+        return
     from perdure.fitting.reference_fit import FitSettings, reference_fit
 
     settings = FitSettings(evaluations, draws, moves, patients, seed, search_seed)
@@ -104,6 +165,20 @@ def fit(
     for name, values in worst:
         _console.print(f"  {name:38} model {values['model']:<10g} misfit {values['misfit']:+.2f}")
     _console.print(f"\nCalibration: {out}\nUse it: perdure run --calibration {out}", soft_wrap=True)
+
+
+def _fit_therapies(out: Path) -> None:
+    """Decide the numbers of single therapies on top of the shipped first stage."""
+    from perdure.fitting.calibration import read_calibration, write_calibration
+    from perdure.fitting.reported import read_studies
+    from perdure.fitting.therapy_fit import fit_therapies
+
+    with _bar() as feed:
+        found = fit_therapies(read_calibration(therapies=""), read_studies(), progress=feed)
+    write_calibration(found, out)
+    for name, values in found.misfits.items():
+        _console.print(f"  {name:48} model {values['model']:<10g} misfit {values['misfit']:+.2f}")
+    _console.print(f"\nSecond stage: {out}", soft_wrap=True)
 
 
 @app.command()

@@ -1,56 +1,176 @@
-"""The experiments on the shelf: every module of this folder that asks a question in its first line."""
+"""What does the model know of every therapy, and what does it borrow?
 
-import ast
-import importlib
-from dataclasses import dataclass
-from functools import cache
+Each reported result about a therapy, or about one therapy after another, beside the model's answer: value, interval,
+number of patients, misfit, and the standing of the therapy. Then every therapy on the shelf, with what it rests on.
+"""
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
+import numpy as np
+
+from perdure.experiments.pictures.forest import fit_picture
+from perdure.experiments.pictures.picture import Picture
+from perdure.experiments.pictures.rows import FitRowToDraw
+from perdure.experiments.report.report import Report, Section, Table, write_report
+from perdure.experiments.report.run_folder import new_run
+from perdure.experiments.report.text import aligned, columns
 from perdure.experiments.settings import Settings
-from perdure.parameters.errors import unknown
+from perdure.fitting.calibration import Calibration
+from perdure.fitting.therapy_table import SEED, TherapyRow, by_group, therapy_table
+from perdure.model.therapy import Therapy
 
-_FOLDER = Path(__file__).parent
-
-
-class Experiment(Protocol):
-    """What an experiment module offers to the command line, beside its own `run(...)`."""
-
-    def main(self, settings: Settings) -> Path:
-        """Run, print, draw, and return the folder of the run."""
-        ...
+TIME = "about four minutes"
+NOTABLE = 2.0
+"""A misfit beyond so many standard errors is said aloud."""
+DRAWS = 12
+"""Posterior draws behind each interval: scenarios are many, and the interval is about the parameters only."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """An experiment by name, with its question and about how long it takes on two cores."""
-
-    name: str
-    question: str
-    time: str
-
-
-@cache
-def all_experiments() -> tuple[Entry, ...]:
-    """Every experiment: a module with a `TIME` whose docstring opens with a question. Nothing is imported."""
-    entries = []
-    for path in sorted(_FOLDER.glob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        times = [
-            node.value.value
-            for node in tree.body
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-            and any(isinstance(target, ast.Name) and target.id == "TIME" for target in node.targets)
-        ]  # fmt: skip
-        first = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("\n", " ")
-        if times and first.endswith("?"):
-            entries.append(Entry(path.stem, first, str(times[0])))
-    return tuple(entries)
+def run(
+    calibration: Calibration,
+    *,
+    patients: int = 600,
+    draws: int = DRAWS,
+    patients_per_draw: int = 120,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> tuple[TherapyRow, ...]:
+    """Every result about a therapy, with the model's answer."""
+    return therapy_table(
+        calibration, patients=patients, draws=draws, patients_per_draw=patients_per_draw, progress=progress
+    )  # fmt: skip
 
 
-def find_experiment(name: str) -> Experiment:
-    """Import an experiment by name; an unknown name is an error with near matches."""
-    names = [entry.name for entry in all_experiments()]
-    if name not in names:
-        raise unknown("experiment", name, names)
-    return importlib.import_module(f"perdure.experiments.{name}")  # type: ignore[return-value]
+def main(settings: Settings) -> Path:
+    """Compute, print, draw, and write the report; returns its folder."""
+    calibration = settings.read_calibration()
+    with new_run(settings.folder, "catalogue", settings.command, {"catalogue": SEED}) as folder:
+        with folder.timed("simulation"):
+            rows = run(
+                calibration, patients=min(settings.patients, 600), draws=min(settings.draws, DRAWS),
+                patients_per_draw=settings.patients_per_draw, progress=settings.progress,
+            )  # fmt: skip
+        cells = [_cells(one) for one in rows]
+        settings.say(aligned(_HEAD, cells))
+        settings.say("\n" + aligned(_SHELF_HEAD, [_shelf_cells(therapy) for therapy in by_group()]))
+        settings.say("\n" + summary(rows))
+        folder.write_table("results", columns(_HEAD, cells))
+        folder.write_table("therapies", columns(_SHELF_HEAD, [_shelf_cells(therapy) for therapy in by_group()]))
+        pictures = result_pictures(rows)
+        for picture in pictures:
+            folder.save(picture)
+        report = Report(
+            title="Every therapy: what the model knows, and what it borrows",
+            subtitle="Reported results of single therapies and of sequences, beside the model",
+            intro=summary(rows),
+            notices=_notices(rows),
+            sections=[
+                Section("Reported and modelled", _TEXT, pictures, [Table("Results", _HEAD, cells, _NOTE)]),
+                Section("What was given", _GIVEN_TEXT, tables=[_plans(rows)]),
+                Section("On the shelf", _SHELF_TEXT, tables=[_shelf()]),
+            ],
+            manifest=folder.manifest(),
+        )
+        write_report(folder.path / "report.html", report)
+    return folder.path
+
+
+def summary(rows: Sequence[TherapyRow]) -> str:
+    """How many results are met, by role, in words."""
+    words = []
+    for role, meaning in (("therapy", "that decided a therapy's numbers"), ("check", "that no fit has seen")):
+        mine = [one.row for one in rows if one.row.item.role == role]
+        met = sum(abs(row.misfit) <= NOTABLE for row in mine)
+        words.append(f"{met} of {len(mine)} results {meaning} lie within two standard errors")
+    return "; ".join(words) + ". Many are of few patients, and easily met. All patients here are simulated."
+
+
+_HEAD = ("therapy", "standing", "study", "result", "patients", "role", "reported", "model (95 % of draws)", "misfit")
+
+
+def _cells(one: TherapyRow) -> tuple[str, ...]:
+    row = one.row
+    count = "n not reported" if row.item.n is None else str(row.item.n)
+    reported = "1 patient: " + row.item.text if row.item.n == 1 else row.item.text
+    return (
+        one.therapy.short, one.grade, row.study, row.label, count, row.item.role, reported, row.model_text,
+        f"{row.misfit:+.1f}",
+    )  # fmt: skip
+
+
+_SHELF_HEAD = ("therapy", "group", "targets", "usual regimen", "standing", "rests on", "not modelled")
+
+
+def _shelf_cells(therapy: Therapy) -> tuple[str, ...]:
+    usual = therapy.usual or f"{therapy.default_dose:.4g} {therapy.dose_unit} on day 0"
+    return (
+        therapy.short, therapy.group, ", ".join(therapy.targets), usual, therapy.grade, therapy.grade_note,
+        therapy.limits,
+    )  # fmt: skip
+
+
+def _shelf() -> Table:
+    return Table("Every therapy", _SHELF_HEAD, [_shelf_cells(therapy) for therapy in by_group()])
+
+
+def _plans(rows: Sequence[TherapyRow]) -> Table:
+    head = ("study", "result", "line", "given")
+    return Table("Plans", head, [(one.row.study, one.row.label, str(one.line), one.plan) for one in rows])
+
+
+def result_pictures(rows: Sequence[TherapyRow]) -> list[Picture]:
+    """One picture for results that decided a therapy's numbers, one for sequences that were only checked."""
+    pictures = []
+    for role, title in (
+        ("therapy", "Results of single therapies, which decided their numbers"),
+        ("check", "Results of sequences, which no fit has seen"),
+    ):
+        drawn = [_drawn(one) for one in rows if one.row.item.role == role and _has_number(one)]
+        if drawn:
+            pictures.append(
+                fit_picture(
+                    drawn, name=f"results_{role}", title=title,
+                    note="All virtual patients are simulated. A percentage without a count is scored as of ten.",
+                )
+            )  # fmt: skip
+    return pictures
+
+
+def _has_number(one: TherapyRow) -> bool:
+    row = one.row
+    return row.item.kind != "direction" and np.isfinite(row.model) and (
+        row.item.value is not None or row.item.low is not None or row.item.high is not None
+    )  # fmt: skip
+
+
+def _drawn(one: TherapyRow) -> FitRowToDraw:
+    row, item = one.row, one.row.item
+
+    def known(number: float | None) -> float:
+        return float("nan") if number is None else number
+
+    label = f"{row.study}: {row.label} (n = {item.n if item.n is not None else '?'})"
+    low = item.low if item.low is not None or item.kind != "range" else 0.0
+    return FitRowToDraw(
+        one.therapy.short, label, item.unit, known(item.value), known(low), known(item.high), row.model, row.low,
+        row.high, row.misfit, "fit" if item.role == "therapy" else item.role,
+    )  # fmt: skip
+
+
+def _notices(rows: Sequence[TherapyRow]) -> list[str]:
+    bad = [one for one in rows if abs(one.row.misfit) > NOTABLE]
+    listed = "; ".join(f"{one.therapy.short}, {one.row.study} {one.row.label} ({one.row.misfit:+.1f})" for one in bad)
+    notices = [f"The model misses these results by more than two standard errors: {listed}."] if bad else []
+    ideas = ", ".join(therapy.short for therapy in by_group() if therapy.grade == "hypothetical")
+    return [*notices, f"Hypothetical, with no result to compare: {ideas}."]
+
+
+_TEXT = """Grey: what was reported. Blue: the model at the estimate, with the central 95 % of the posterior draws. A
+result of role 'therapy' decided numbers of that therapy while everything else was held; a result of role 'check' was
+seen by no fit. A sequence differs from a single therapy only by what the lines before have left behind: antigen,
+clones, exhausted T cells, immunity against the CAR."""
+_NOTE = """Misfit: signed square root of twice the fall in log-likelihood, positive where the model is above the report.
+For a single patient it is the distance in spreads of an exponential. Standing: calibrated by its own results, informed
+by its class, assumed, or hypothetical."""
+_GIVEN_TEXT = "Every plan as the model read it. What a report leaves open was assumed; the evidence files say how."
+_SHELF_TEXT = "Every therapy with its usual regimen, what its efficacy in the model rests on, and what is left out."

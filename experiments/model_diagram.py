@@ -1,18 +1,20 @@
 """The model as a picture, derived from its flows: nothing in it is drawn by hand."""
 
+import re
+
 from perdure.experiments.pictures.diagram import diagram_picture
 from perdure.experiments.pictures.picture import Picture
 from perdure.model.myeloma import myeloma
-from perdure.model.processes.antigen import CLASSES
 from perdure.model.states import State
 from perdure.model.system import System
+from perdure.model.therapy_file import GRADED
 
 POSITIVE = "tumour"
 LABELS = {
     "tumour": "antigen-positive tumour\n(density classes)",
     "null_bcma": "BCMA-null",
     "null_gprc5d": "GPRC5D-null",
-    "null_both": "double-null",
+    "null_bcma_gprc5d": "double-null",
     "infused": "infused",
     "effector": "effector",
     "memory": "memory",
@@ -20,6 +22,7 @@ LABELS = {
     "terminal": "terminally exhausted",
     "fitness": "fitness",
     "host": "host lymphocytes",
+    "host_exhausted": "exhausted host T cells",
     "suppression": "suppression",
     "immunity": "anti-CAR immunity",
     "m_protein": "M-protein",
@@ -28,17 +31,16 @@ LABELS = {
 
 
 def model_diagram(system: System | None = None) -> Picture:
-    """States as boxes and flows as arrows; the density classes stand in one box."""
-    system = system or myeloma()
-    classes = {f"tumour_{k + 1}" for k in range(CLASSES)}
+    """States as boxes and flows as arrows; the density classes stand in one box.
 
-    def short(state: State | None) -> str | None:
-        return None if state is None else POSITIVE if state.name in classes else state.name
-
-    states = {short(state) or "": state.group for state in system.states}
+    By default without drugs: what they change is on the page about therapies, and every drug at once would hide what
+    is always there.
+    """
+    system = system or myeloma(())
+    states = {_box(state) or "": state.group for state in system.states}
     flows: dict[tuple[str, str | None, str | None], None] = {}
     for flow in system.flows:
-        source, target = short(flow.out_of), short(flow.into)
+        source, target = _box(flow.out_of), _box(flow.into)
         if source == target and source is not None:
             continue  # drift between density classes stays inside their box
         flows.setdefault((_label(flow.name), source, target))
@@ -46,6 +48,15 @@ def model_diagram(system: System | None = None) -> Picture:
         (name, LABELS.get(name, name.replace("_", " ")).replace("\n", " "), group) for name, group in states.items()
     ]
     return diagram_picture(boxes, list(flows), name="model", title="What the model follows")
+
+
+def _box(state: State | None) -> str | None:
+    """Box of a state: cell lines that have lost the same antigens share one."""
+    if state is None or not re.fullmatch(r"tumour(_(\d+|null))+", state.name):
+        return None if state is None else state.name
+    places = state.name.split("_")[1:]
+    lost = [antigen.lower() for antigen, place in zip(GRADED, places, strict=False) if place == "null"]
+    return "_".join(["null", *lost]) if lost else POSITIVE
 
 
 def _label(name: str) -> str:
@@ -63,4 +74,4 @@ def _label(name: str) -> str:
         head, found, _ = name.partition(word)
         if found:
             return head
-    return name
+    return name.replace("_", " ")

@@ -21,6 +21,7 @@ from perdure.experiments.projection_pictures import (
 )
 from perdure.experiments.report.report import Report, Section, Table, write_report
 from perdure.experiments.report.run_folder import RunFolder, new_run
+from perdure.experiments.report.text import aligned, columns
 from perdure.experiments.settings import Settings
 from perdure.fitting.calibration import Calibration
 from perdure.fitting.fit_table import SEED as FIT_SEED
@@ -70,8 +71,8 @@ def _write(
     rows: Sequence[FitRow],
     projections: Sequence[Projection],
 ) -> None:
-    folder.write_table("fit_table", _columns(_FIT_HEAD, [_fit_cells(row) for row in rows]))
-    folder.write_table("projections", _columns(_head(projections), [_projection_cells(p) for p in projections]))
+    folder.write_table("fit_table", columns(_FIT_HEAD, [_fit_cells(row) for row in rows]))
+    folder.write_table("projections", columns(_head(projections), [_projection_cells(p) for p in projections]))
     folder.write_json(
         "calibration", {"name": calibration.name, "about": calibration.about, "estimate": calibration.estimate}
     )
@@ -121,7 +122,7 @@ def _fit_table(rows: Sequence[FitRow]) -> Table:
 
 
 def _fit_text(rows: Sequence[FitRow]) -> str:
-    return _aligned(_FIT_HEAD, [_fit_cells(row) for row in rows])
+    return aligned(_FIT_HEAD, [_fit_cells(row) for row in rows])
 
 
 def _head(projections: Sequence[Projection]) -> tuple[str, ...]:
@@ -154,7 +155,7 @@ def _projection_text(projections: Sequence[Projection]) -> str:
     cells = [
         (p.scenario.name, *(p.numbers[name].text(".1f") for name in names), p.footing.flag) for p in projections
     ]  # fmt: skip
-    return "\n" + _aligned(head, cells)
+    return "\n" + aligned(head, cells)
 
 
 def _parameter_table(calibration: Calibration) -> Table:
@@ -180,19 +181,6 @@ def _parameter_table(calibration: Calibration) -> Table:
             )
         )
     return Table("Every number", ("name", "value", "unit", "posterior 95 %", "grade", "source", "note"), rows)
-
-
-def _columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, list[str]]:
-    return {name: [row[i] for row in rows] for i, name in enumerate(head)}
-
-
-def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table as plain text, so that it can be copied from a terminal."""
-    table = [tuple(head), *rows]
-    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
-    )
 
 
 def _intro(settings: Settings, rows: Sequence[FitRow], projections: Sequence[Projection]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from perdure.fitting.reported import Study, read_studies
+from perdure.model.plan import Plan
 from perdure.model.regimen import Regimen, give, infuse
 from perdure.model.therapy import read_therapy
 from perdure.parameters.units import DAYS_PER_MONTH
@@ -104,19 +105,30 @@ def footing(scenario: Scenario, studies: Iterable[Study]) -> Footing:
             else "its efficacy was not fitted"
         )
         reasons.append(f"{scenario.product} in {scenario.population}: {where}")
-    if "lenalidomide" in drugs:
+    for drug in map(read_therapy, drugs):
         reasons.append(
-            "no reported comparison of lenalidomide after this product: its effect on T cells keeps a prior centred on "
-            "none, its effect on growth comes from trials after transplant"
+            f"{drug.short} was never fitted together with this product; alone it is {drug.grade}: {drug.grade_note}"
         )
-    if "crenigacestat" in drugs:
-        reasons.append(
-            "no reported efficacy with a gamma-secretase inhibitor was fitted: the rise of membrane BCMA and its "
-            "duration come from the literature with wide priors"
-        )
-    other = [drug for drug in drugs if drug not in {"lenalidomide", "crenigacestat"}]
-    if other:
-        reasons.append(f"no evidence was fitted for {', '.join(other)}")
     if reasons:
-        return Footing(False, "; ".join(reasons))
+        return Footing(False, "; ".join(reason.removesuffix(".") for reason in reasons))
     return Footing(True, f"product and population were fitted to {', '.join(here)}")
+
+
+def footing_of_plan(plan: Plan, population: str, studies: Iterable[Study]) -> Footing:
+    """The same for a plan: of its first line, of every later therapy, and of putting them one after the other."""
+    studies = tuple(studies)
+    first = plan.lines[0].regimen
+    reasons: list[str] = []
+    if first.products:
+        own = footing(Scenario(first.products[0], population, "", first), studies)
+        reasons += [] if own.calibrated else [own.reason]
+    later = [line.regimen for line in plan.lines[1:]] if first.products else [line.regimen for line in plan.lines]
+    named = dict.fromkeys(dose.therapy for regimen in later for dose in regimen.doses)
+    for therapy in map(read_therapy, named):
+        if therapy.grade != "calibrated":
+            reasons.append(f"{therapy.short} is {therapy.grade}: {therapy.grade_note.removesuffix('.')}")
+    if len(plan.lines) > 1:
+        reasons.append("no sequence was fitted: what a line leaves to the next follows from the mechanisms alone")
+    return Footing(
+        not reasons, "; ".join(reasons) or "every therapy was fitted to its own results, and none follows another"
+    )

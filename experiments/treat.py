@@ -7,6 +7,9 @@ import numpy as np
 
 from perdure.fitting.calibration import read_calibration
 from perdure.model.endpoints import Outcomes, Visits, outcomes
+from perdure.model.language.sentence import read_plan
+from perdure.model.lines import LineOutcomes, follow_line
+from perdure.model.plan import Plan
 from perdure.model.regimen import Regimen, infuse
 from perdure.model.simulate import Solver, simulate
 from perdure.model.solution import Solution
@@ -36,7 +39,7 @@ class Trial:
 def treat(
     product: str,
     population: str = "late_line",
-    regimen: Regimen | None = None,
+    regimen: Regimen | str | None = None,
     *,
     patients: int = 500,
     seed: int = SEED,
@@ -49,6 +52,8 @@ def treat(
 
     Parameters
     ----------
+    regimen
+        Doses, or a sentence (`model.language.sentence`) of one line; a plan of several is for `follow`.
     patients, seed
         Number of virtual patients and root of their random streams; the same seed gives the same people in every arm.
     months, every
@@ -63,10 +68,73 @@ def treat(
     """
     numbers = parameters or read_calibration().parameters()
     people = draw(numbers, patients, seed)
-    values = make_patients(numbers, people, product=product, population=population)
     visits = Visits(every, months)
-    given = regimen or infuse(product)
+    given = infuse(product) if regimen is None else regimen
+    if isinstance(given, str):
+        given = _one_line(read_plan(given))
     if not any(dose.therapy == product and dose.day == 0.0 for dose in given.doses):
         raise RegimenError(f"{product}: no infusion on day 0 in '{given.text}'; day 0 is the first infusion.")
+    values = make_patients(numbers, people, product=given.products, population=population)
     solution = simulate(values, given, times=visits.grid, solver=solver)
     return Trial(solution.regimen, values, solution, outcomes(solution, values, people, visits))
+
+
+def _one_line(plan: Plan) -> Regimen:
+    first, *later = plan.lines
+    if later or first.until:
+        raise RegimenError(f"'{plan.text}' goes on after progression; use follow(plan, population, line=...).")
+    return first.regimen
+
+
+@dataclass(frozen=True, eq=False)
+class LineTrial:
+    """One line of a plan: what a trial of it would report of the virtual patients who come to it."""
+
+    plan: Plan
+    population: str
+    line: LineOutcomes
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """Endpoints, counted from the start of the line."""
+        return self.line.outcomes
+
+    def pfs(self, dated: str = "visit") -> SurvivalCurve:
+        """Progression-free survival from the start of the line, in months."""
+        return self.outcomes.progression_free(dated)
+
+    @property
+    def text(self) -> str:
+        """What was given, in words."""
+        return self.plan.text
+
+
+def follow(
+    plan: Plan | Regimen | str,
+    population: str = "late_line",
+    *,
+    line: int = 0,
+    patients: int = 500,
+    seed: int = SEED,
+    months: float = 24.0,
+    every: float = 28.0,
+    parameters: ParameterSet | None = None,
+    solver: Solver | None = None,
+) -> LineTrial:
+    """Give virtual patients a plan, one line after the other, and report one line of it (by default the last).
+
+    ``follow("ide-cel; at progression talquetamab").outcomes.overall_response_rate``
+
+    Parameters
+    ----------
+    plan
+        A sentence, a plan or a regimen.
+    months, every
+        Follow-up of that line in months, days between assessments (a multiple of 3.5).
+    """
+    numbers = parameters or read_calibration().parameters()
+    whole = read_plan(plan) if isinstance(plan, str) else Plan.of(plan) if isinstance(plan, Regimen) else plan
+    people = draw(numbers, patients, seed)
+    values = make_patients(numbers, people, product=whole.products, population=population)
+    found = follow_line(values, people, whole, line=line, visits=Visits(every, months), solver=solver)
+    return LineTrial(whole, population, found)

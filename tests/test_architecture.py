@@ -51,9 +51,9 @@ LONG_FILES: dict[str, str] = {}
 # The first word of a parameter's name says what kind of number it is, or whose amount. A new word is added here.
 FIRST_WORDS = {
     "k", "half", "max", "hill", "fraction", "probability", "hazard", "density", "sd", "error", "limit",
-    "clearance", "volume", "effect", "weight",
+    "clearance", "volume", "effect", "weight", "slope", "molar",
     "tumour", "marrow", "car", "effectors", "engagement", "host", "suppression", "blood", "body", "m", "flc",
-    "immunogenic", "light", "sensitive", "targets",
+    "soluble", "immunogenic", "light", "sensitive",
 }  # fmt: skip
 
 HEAVY = {*ROOMS, "numpy", "scipy", "pandas"}

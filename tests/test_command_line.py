@@ -15,8 +15,8 @@ import pytest
 import perdure
 from perdure.app import doctor
 from perdure.app.main import app, main
-from perdure.experiments.catalogue import all_experiments
 from perdure.experiments.report.report import NOT_ADVICE
+from perdure.experiments.shelf import all_experiments
 from perdure.fitting.calibration import read_calibration
 from perdure.model.catalogue import read_catalogue
 from perdure.model.engine.object_cache import cache_folder
@@ -30,6 +30,8 @@ TABLES = {  # what these write, at least
     "overview": {"fit_table.csv", "projections.csv", "pfs_ide_cel.csv", "pfs_cilta_cel.csv", "causes.csv", "gain.csv"},
     "expansion_threshold": {"split.csv", "pfs_by_peak.csv", "gain_by_peak.csv"},
     "typical_patient": {"dates.csv", "tumour.csv", "cells.csv"},
+    "catalogue": {"results.csv", "therapies.csv", "results_therapy.csv", "results_check.csv"},
+    "salvage": {"salvage.csv", "salvage_gain.csv", "salvage_pfs.csv"},
 }
 
 Perdure = Callable[..., tuple[int, str, str]]
@@ -61,7 +63,7 @@ def test_help_names_every_command_and_says_what_perdure_is_not(run_perdure: Perd
     code, out, _ = run_perdure("--help")
     assert code == 0
     assert "Not medical advice." in out
-    assert set(COMMANDS) == {"run", "experiments", "fit", "explain", "reproduce", "doctor"}
+    assert set(COMMANDS) == {"run", "plan", "follow", "experiments", "fit", "explain", "reproduce", "doctor"}
     for command in COMMANDS:
         assert f" {command} " in out
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from perdure.experiments import expansion_threshold, overview, projection, typical_patient
-from perdure.experiments.catalogue import all_experiments, find_experiment
 from perdure.experiments.expansion_threshold import THRESHOLD, Split
 from perdure.experiments.scenarios import default_scenarios
 from perdure.experiments.settings import Settings
+from perdure.experiments.shelf import all_experiments, find_experiment
 from perdure.experiments.treat import treat
 from perdure.experiments.typical_patient import Course, typical_values
 from perdure.fitting.calibration import Calibration

@@ -154,7 +154,7 @@ def test_a_fitted_product_alone_is_calibrated_and_combinations_are_extrapolated(
     assert (alone.flag, both.flag) == ("calibrated", "extrapolated")
     assert alone.reason.startswith("product and population were fitted to ")
     assert "lenalidomide" in both.reason
-    assert "gamma-secretase inhibitor" in both.reason
+    assert "crenigacestat was never fitted together with this product" in both.reason
     assert footing(ELSEWHERE, STUDIES).reason.startswith("ide_cel in earlier_line: its efficacy was fitted elsewhere (")
     assert footing(ALONE, ()) == Footing(False, "ide_cel in late_line: its efficacy was not fitted")
 

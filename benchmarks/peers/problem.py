@@ -7,14 +7,16 @@ from typing import ClassVar
 
 import numpy as np
 
+from perdure.model.cast import cast_of
 from perdure.model.engine.referee import Equations
-from perdure.model.myeloma import myeloma
 from perdure.model.pharmacokinetics import unit_responses
+from perdure.model.preparation import drugs_of, terms_of
 from perdure.model.regimen import Bolus, Regimen
-from perdure.model.therapy import read_therapy
 
 MOST_STEPS = 100_000
 """Steps that a peer may take between two output times."""
+TERMS = 2
+"""Exponentials of a drug that the peers are written for."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,17 @@ class Problem:
     """Virtual patients, a regimen of CAR-T cells on day 0 and doses of drugs, and the output times (days)."""
 
     def __init__(self, patients: Mapping[str, np.ndarray], regimen: Regimen, grid: np.ndarray) -> None:
-        self.system, self.patients, self.regimen, self.grid = myeloma(), patients, regimen, grid
+        self.system, self.patients, self.regimen, self.grid = cast_of(regimen).system, patients, regimen, grid
         self.n = len(patients["tumour_baseline"])
         self.people = [Equations(self.system, patients, i) for i in range(self.n)]
         self.start = np.stack([one.initial() + one.cells(regimen, 0.0) for one in self.people])
         self.tolerance = np.array([state.tolerance for state in self.system.states])
         self.tumour = np.array([state.group == "tumour" for state in self.system.states])
-        names = [put.drug for put in self.system.inputs]
-        self.weight, self.rate = unit_responses([read_therapy(name) for name in names], patients, self.n)
+        drugs = drugs_of(self.system)
+        names = [drug.key for drug in drugs]
+        if terms_of(drugs) > TERMS or len(regimen.courses) > 1:
+            raise ValueError(f"{regimen.text}: peers follow one course of cells, and drugs of {TERMS} exponentials.")
+        self.weight, self.rate = unit_responses(drugs, patients, self.n, TERMS)
         self.doses: dict[float, tuple[tuple[int, float], ...]] = {}
         for dose in regimen.doses:
             if not isinstance(dose, Bolus) or (dose.therapy not in names and dose.day != 0.0):

@@ -1,0 +1,56 @@
+"""The experiments on the shelf: every module of this folder that asks a question in its first line."""
+
+import ast
+import importlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from perdure.experiments.settings import Settings
+from perdure.parameters.errors import unknown
+
+_FOLDER = Path(__file__).parent
+
+
+class Experiment(Protocol):
+    """What an experiment module offers to the command line, beside its own `run(...)`."""
+
+    def main(self, settings: Settings) -> Path:
+        """Run, print, draw, and return the folder of the run."""
+        ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An experiment by name, with its question and about how long it takes on two cores."""
+
+    name: str
+    question: str
+    time: str
+
+
+@cache
+def all_experiments() -> tuple[Entry, ...]:
+    """Every experiment: a module with a `TIME` whose docstring opens with a question. Nothing is imported."""
+    entries = []
+    for path in sorted(_FOLDER.glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        times = [
+            node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            and any(isinstance(target, ast.Name) and target.id == "TIME" for target in node.targets)
+        ]  # fmt: skip
+        first = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("\n", " ")
+        if times and first.endswith("?"):
+            entries.append(Entry(path.stem, first, str(times[0])))
+    return tuple(entries)
+
+
+def find_experiment(name: str) -> Experiment:
+    """Import an experiment by name; an unknown name is an error with near matches."""
+    names = [entry.name for entry in all_experiments()]
+    if name not in names:
+        raise unknown("experiment", name, names)
+    return importlib.import_module(f"perdure.experiments.{name}")  # type: ignore[return-value]
