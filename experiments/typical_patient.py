@@ -21,6 +21,7 @@ from perdure.experiments.settings import Settings
 from perdure.fitting.anchored import interval
 from perdure.fitting.calibration import Calibration, read_calibration
 from perdure.model.endpoints import MRD_LIMITS, Outcomes, Visits, outcomes
+from perdure.model.growth import growth_rate
 from perdure.model.imwg import CATEGORIES
 from perdure.model.regimen import infuse
 from perdure.model.simulate import Solver, simulate
@@ -180,6 +181,7 @@ _NOTE = """Value at the estimate (central 95 % of posterior draws, each the typi
 reached within follow-up; none: there is nothing to take it from. The smallest tumour is an expected number of cells,
 and progression is that of a tumour that was not eradicated."""
 _TUMOUR_TEXT = """The tumour shrinks as long as killing is faster than growth, and is smallest where the two meet.
+A small tumour grows several times faster than the one that was treated.
 M-protein follows with its half-life of weeks. Cells with much antigen die first, so that the mean density falls, and
 rises again when the attack is over. Every course ends at the visit that shows progression."""
 _CELL_TEXT = """Effector cells expand while there is antigen and room, become exhausted by antigen, and leave memory
@@ -203,13 +205,16 @@ def _tumour_picture(courses: Sequence[Course]) -> Picture:
     tumour, protein, density = (
         lines(lambda solution, name=name: solution[name]) for name in ("tumour", "m_protein", "density_mean")
     )
-    growth = [(course.values["k_growth_tumour"][0], f"growth, {course.name}") for course in courses]
+    growth = [
+        _line(course, f"growth, {course.name}", growth_rate(course.values, course.solution["tumour"]))
+        for course in courses
+    ]
     fewest = max(0.5 * min(course.solution["tumour"][0].min() for course in courses), 1.0)
     residual = MRD_LIMITS["1e-5"] * courses[0].values["marrow_cells"][0]
     panels = [
         Panel("Tumour", "Cells in the body", tumour, log=True, lines=[(residual, "1e-5 of the marrow")], low=fewest),
         Panel("M-protein", "Serum M-protein (g/L)", protein),
-        Panel("Killing and growth", "Rate per tumour cell (1/day)", kill, log=True, lines=growth, low=1e-3),
+        Panel("Killing and growth", "Rate per tumour cell (1/day)", [*kill, *growth], log=True, low=1e-3),
         Panel("Antigen", "BCMA (molecules/cell)", density, lines=[(LOST, "function lost in vitro")]),
     ]
     title = "Inside a typical patient: tumour and antigen (simulated)"

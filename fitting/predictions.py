@@ -85,7 +85,7 @@ def _density_at_progression(outcome: Outcomes) -> float:
 
 
 def _function_threshold(item: Item, parameters: ParameterSet, arm: Arm) -> float:
-    """Maximal killing at the threshold density over net growth, in the typical patient; function is lost below 1."""
+    """Maximal killing at the threshold density over net growth, typical patient at the usual burden: lost below 1."""
     typical = parameters.typical(arm.product, arm.population)
     engaged = ((item.threshold or np.nan) / typical["half_density_kill"]) ** typical["hill_density"]
     return typical["k_kill_max"] * engaged / (1.0 + engaged) / typical["k_growth_tumour"]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..model.growth import burden_untreated
 from ..parameters.errors import EvidenceError
 
 _Positive = Annotated[float, Field(gt=0)]
@@ -26,7 +27,7 @@ class Selection(BaseModel):
     def chosen(self, patients: dict[str, np.ndarray], where: str) -> np.ndarray:
         """Which patients they are: array (n,) of yes or no."""
         if self.by == "burden_at_infusion":
-            value = patients["tumour_baseline"] * np.exp(patients["k_growth_tumour"] * self.wait_days)
+            value = burden_untreated(patients, self.wait_days)
         elif self.by in patients:
             value = patients[self.by]
         else:

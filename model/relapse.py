@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from .growth import growth_rate
 from .solution import Solution
 
 CAUSES = ("antigen low or lost", "cells exhausted", "cells gone", "several together", "never expanded")
@@ -35,7 +36,7 @@ def causes(
     tumour = course["tumour"][rows, at]
     crowd = patients["half_kill"] + tumour / patients["engagement_volume"]
     strength = patients["k_kill_max"] / (1.0 + now["suppression"])
-    growth = patients["k_growth_tumour"] * (1.0 - tumour / patients["tumour_capacity"])
+    growth = growth_rate(patients, tumour)
     peak = solution["car_t"].max(axis=1)
     working = np.divide(now["engaged"], now["car_t"], out=np.ones(n), where=now["car_t"] > 0)
     antigen = solution["susceptibility"][:, 0]

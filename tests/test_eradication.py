@@ -242,7 +242,8 @@ def die_out(patient: dict[str, np.ndarray], regimen: Regimen, runs: int, days: f
     up, down = np.zeros(7), np.zeros(7)
     up[:-1] = p["k_relaxation_density"] / 1.25**2 * np.sqrt(weights[1:] / weights[:-1])
     down[1:] = p["k_relaxation_density"] / 1.25**2 * np.sqrt(weights[:-1] / weights[1:])
-    birth = p["k_growth_tumour"] + p["k_turnover_tumour"]
+    alone = p["k_growth_tumour"] / (1.0 - (p["tumour_reference"] / p["tumour_capacity"]) ** p["exponent_growth"])
+    birth = alone + p["k_turnover_tumour"]
     rng = np.random.default_rng(seed)
     cells = rng.poisson(p["tumour_baseline"] * weights, size=(runs, 7))
     day, survived = 0.0, 0
@@ -250,7 +251,8 @@ def die_out(patient: dict[str, np.ndarray], regimen: Regimen, runs: int, days: f
         tau = step if day < 60.0 else 10.0 * step
         middle = day + 0.5 * tau
         pressure = np.interp(middle, times, course["kill_pressure"][0])
-        growth = p["k_growth_tumour"] * (1.0 - np.interp(middle, times, course["tumour"][0]) / p["tumour_capacity"])
+        size = (np.interp(middle, times, course["tumour"][0]) + p["tumour_least"]) / p["tumour_capacity"]
+        growth = alone * (1.0 - size ** p["exponent_growth"])
         death = birth - growth + pressure * share
         dead = rng.binomial(cells, -np.expm1(-death * tau))
         born = rng.poisson(birth * tau * (cells - 0.5 * dead))

@@ -15,6 +15,7 @@ from perdure.experiments.treat import treat
 from perdure.experiments.typical_patient import Course, typical_values
 from perdure.fitting.calibration import Calibration
 from perdure.fitting.reported import read_studies
+from perdure.model.growth import growth_rate
 from perdure.model.simulate import Solver
 from perdure.parameters.errors import RangeError, UnknownNameError
 
@@ -156,8 +157,7 @@ def test_the_tumour_is_smallest_where_growth_overtakes_killing(index: int) -> No
     solution, values = course.solution, course.values
     tumour = solution["tumour"][0]
     lowest = int(tumour.argmin())
-    growth = values["k_growth_tumour"][0] * (1.0 - tumour / values["tumour_capacity"][0])
-    net = growth - solution["kill_pressure"][0] * solution["susceptibility"][0]
+    net = growth_rate(values, tumour[None, :])[0] - solution["kill_pressure"][0] * solution["susceptibility"][0]
     assert 0 < lowest < len(tumour) - 1
     assert net[lowest - 1] < 0.0 < net[lowest + 1]
     assert course.dates["tumour at its smallest, day"].value == solution.times[lowest]

@@ -121,11 +121,12 @@ def test_the_tumour_of_day_0_adds_up_to_the_baseline_burden() -> None:
 
 def test_the_branching_process_has_the_rates_of_the_twin() -> None:
     for moment in moments():
-        scale = moment.seen["kill_pressure"] + moment.p["k_growth_tumour"] * (
-            1 + moment.seen["tumour"] / moment.p["tumour_capacity"]
-        )
+        p, nu = moment.p, moment.p["exponent_growth"]
+        alone = p["k_growth_tumour"] / (1 - (p["tumour_reference"] / p["tumour_capacity"]) ** nu)
+        crowding = ((moment.seen["tumour"] + p["tumour_least"]) / p["tumour_capacity"]) ** nu
+        scale = moment.seen["kill_pressure"] + alone * (1 + crowding)
         np.testing.assert_allclose(moment.rates, moment.net, rtol=0, atol=AGREE * scale)
-        assert moment.division == pytest.approx(moment.p["k_growth_tumour"] + moment.p["k_turnover_tumour"], rel=AGREE)
+        assert moment.division == pytest.approx(alone + p["k_turnover_tumour"], rel=1e-11)  # near nu = 0 digits cancel
 
 
 def test_the_branching_process_is_on_average_the_equations() -> None:

@@ -1,4 +1,4 @@
-"""Tumour: logistic growth, and killing by whoever attacks it."""
+"""Tumour: growth that slows with size, and killing by whoever attacks it."""
 
 from collections.abc import Sequence
 
@@ -14,17 +14,28 @@ from .reach import load
 
 
 def burden(axes: Sequence[Axis], lines: Sequence[CellLine]) -> tuple[Quantity, ...]:
-    """Burden, how fast its cells divide and grow, and what of it has lost an antigen."""
+    """Burden, how fast its cells divide and grow (Richards 1959, near Gompertz), and what of it has lost an antigen.
+
+    `k_growth_tumour` is the net growth rate at the burden at which trials see it, `tumour_reference`.
+    """
+    capacity, exponent = parameter("tumour_capacity"), parameter("exponent_growth")
     quantities = [
         Quantity("tumour", "cell", "all tumour cells", total([line.state.symbol for line in lines]), "T"),
         Quantity(
-            "k_division", "1/day", "division rate of a tumour cell: net growth and turnover",
-            parameter("k_growth_tumour") + parameter("k_turnover_tumour"), "b",
+            "growth_alone", "1/day", "net growth rate of tumour cells that nothing crowds",
+            parameter("k_growth_tumour") / (1 - (parameter("tumour_reference") / capacity) ** exponent), "\\gamma_0",
         ),
         Quantity(
-            "growth", "1/day", "net growth rate with its capacity and drug effects",
-            parameter("k_growth_tumour") * parameter("modifier_growth")
-            * (1 - parameter("tumour") / parameter("tumour_capacity")), "\\gamma",
+            "k_division", "1/day", "division rate of a tumour cell: net growth where nothing crowds it, and turnover",
+            parameter("growth_alone") + parameter("k_turnover_tumour"), "b",
+        ),
+        Quantity(
+            "crowding", "", "share of its growth that a tumour loses by its size",
+            ((parameter("tumour") + parameter("tumour_least")) / capacity) ** exponent, "\\kappa",
+        ),
+        Quantity(
+            "growth", "1/day", "net growth rate with crowding and drug effects",
+            parameter("growth_alone") * parameter("modifier_growth") * (1 - parameter("crowding")), "\\gamma",
         ),
     ]  # fmt: skip
     for number, axis in enumerate(axes):

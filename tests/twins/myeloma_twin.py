@@ -103,8 +103,10 @@ def equations(
     prol = p["k_expansion"] * m["rho"] * A * cyt * F * origin / (1 + S)
 
     # tumour
-    gamma = p["k_growth_tumour"] * m["kg"] * (1 - T / p["tumour_capacity"])
-    b = p["k_growth_tumour"] + p["k_turnover_tumour"]
+    nu, K = p["exponent_growth"], p["tumour_capacity"]
+    gamma_0 = p["k_growth_tumour"] / (1 - (p["tumour_reference"] / K) ** nu)
+    gamma = gamma_0 * m["kg"] * (1 - ((T + p["tumour_least"]) / K) ** nu)
+    b = gamma_0 + p["k_turnover_tumour"]
     mu_B, omega = p["probability_loss_bcma"], p["k_relaxation_density"]
     d: Terms = {}
     for k in range(7):

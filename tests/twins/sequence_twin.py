@@ -242,8 +242,10 @@ def equations(
         seen |= {f"cells{s}": cells[s]} if len(courses) > 1 else {}
 
     # tumour
-    gamma = p["k_growth_tumour"] * m["growth"] * (1 - T / p["tumour_capacity"])
-    b_div = p["k_growth_tumour"] + p["k_turnover_tumour"]
+    nu, K = p["exponent_growth"], p["tumour_capacity"]
+    gamma_0 = p["k_growth_tumour"] / (1 - (p["tumour_reference"] / K) ** nu)
+    gamma = gamma_0 * m["growth"] * (1 - ((T + p["tumour_least"]) / K) ** nu)
+    b_div = gamma_0 + p["k_turnover_tumour"]
     terms = [gamma * T_bg, -kill * T_bg]
     for axis, antigen in enumerate(axes):
         lost = loss(T_bg, axis, b_div * p[f"probability_loss_{antigen.lower()}"])
