@@ -45,6 +45,17 @@ class Match:
     misfit: float
 
 
+@dataclass(frozen=True)
+class ItemMatch:
+    """One reported result beside the model's value, in the unit of the report."""
+
+    study: str
+    item: Item
+    model: float
+    log_likelihood: float
+    misfit: float
+
+
 LOST = Match(-50.0, math.nan)
 """For a model value that does not exist, for example a median of nobody: as bad as a misfit of ten."""
 

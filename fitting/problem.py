@@ -12,21 +12,11 @@ from ..model.simulate import Solver
 from ..parameters.errors import FitError
 from ..parameters.parameter_set import ParameterSet
 from .arms import Arm, arms_of, run_arm
-from .items import Item, Study
-from .likelihood import match
+from .items import Study
+from .likelihood import ItemMatch, match
 from .predictions import can_predict, predict
 from .search_space import SearchSpace
-
-
-@dataclass(frozen=True)
-class ItemMatch:
-    """One reported result beside the model's value, in the unit of the report."""
-
-    study: str
-    item: Item
-    model: float
-    log_likelihood: float
-    misfit: float
+from .sequences import compare_sequences
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +74,10 @@ def compare(
     roles: Iterable[str] = ("fit", "check"),
     threads: int = 2,
 ) -> tuple[ItemMatch, ...]:
-    """Model value and misfit of every item with one of the roles that the model computes."""
+    """Model value and misfit of every item with one of the roles that the model computes.
+
+    Of items about a scenario, only those that are fitted: the others are many, and have a table of their own.
+    """
     studies, wanted = tuple(studies), set(roles)
     arms = arms_of(studies, wanted)
     solver = solver or Solver(workers=1)
@@ -104,4 +97,6 @@ def compare(
             model = predict(item, done[arm], parameters, arm)
             found = match(item, model)
             rows.append(ItemMatch(study.study, item, model, found.log_likelihood, found.misfit))
+    if "fit" in wanted:
+        rows += compare_sequences(parameters, studies, n=n, seed=seed, roles=("fit",), solver=solver)
     return tuple(rows)

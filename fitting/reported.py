@@ -161,7 +161,7 @@ def _check_fit(item: Item, study: Study, where: str) -> None:
     for field in ("citation", "origin", "quote"):
         if not getattr(item, field):
             raise EvidenceError(f"{where}: {field} = '' and role = 'fit'; what is fitted needs its {field}.")
-    if not study.product:
+    if not study.product and not item.scenario:
         raise EvidenceError(f"{where}: role = 'fit', and product = '' in the file; say which product to simulate.")
     if study.time_zero == "not stated":
         raise EvidenceError(f"{where}: role = 'fit', and time_zero = 'not stated' in the file; state or assume it.")

@@ -11,8 +11,8 @@ from ..parameters.parameter_set import ParameterSet
 from ..parameters.prior import Prior
 
 REFERENCE_FREE = (
-    "k_growth_tumour", "k_growth_tumour.spread", "k_kill_max", "half_kill", "density_bcma", "sd_density",
-    "k_relaxation_density", "hill_density", "k_expansion", "car_t_capacity", "car_t_capacity.spread",
+    "k_growth_tumour", "k_growth_tumour.spread", "exponent_growth", "k_kill_max", "half_kill", "density_bcma",
+    "sd_density", "k_relaxation_density", "hill_density", "k_expansion", "car_t_capacity", "car_t_capacity.spread",
     "fraction_fitness_lost", "suppression_baseline", "k_exhaustion", "hill_competition_host",
     "ide_cel.fraction_engrafted", "ide_cel.half_density_kill", "ide_cel.k_death_memory", "ide_cel.k_memory_formation",
     "cilta_cel.fraction_engrafted", "cilta_cel.half_density_kill", "cilta_cel.k_death_memory",

@@ -17,9 +17,8 @@ from ..parameters.parameter_set import ParameterSet
 from ..parameters.patients import draw, make_patients
 from .arms import Arm
 from .items import Item, Study
-from .likelihood import match
+from .likelihood import ItemMatch, match
 from .predictions import can_predict, predict
-from .problem import ItemMatch
 from .scenario import Scenario
 
 MONTHS = 24.0

@@ -19,8 +19,8 @@ from ..parameters.parameter_set import ParameterSet
 from ..parameters.versions import version_of
 from .calibration import Calibration, rounded, short
 from .items import Study
+from .likelihood import ItemMatch
 from .particles import ROUNDS, weigh
-from .problem import ItemMatch
 from .search_space import REACH, SearchSpace
 from .sequences import compare_sequences
 

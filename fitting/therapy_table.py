@@ -12,12 +12,14 @@ from .arms import arms_of
 from .calibration import Calibration
 from .fit_table import FitRow, fit_row, fit_table
 from .items import Item, Study
-from .problem import ItemMatch
+from .likelihood import ItemMatch
 from .reported import read_studies
 from .sequences import compare_sequences, plan_of
 
 SEED = 20263
 """Virtual patients of the table; others than those of either fit."""
+
+_ROLES = ("fit", "therapy", "check")
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,9 @@ def therapy_table(
         found: list[ItemMatch] = []
         with ThreadPoolExecutor(threads) as pool:
             jobs = pool.map(
-                lambda study: compare_sequences(parameters, [study], n=n, seed=seed, solver=solver), chosen
-            )  # fmt: skip
+                lambda study: compare_sequences(parameters, [study], n=n, seed=seed, roles=_ROLES, solver=solver),
+                chosen,
+            )
             for rows in jobs:
                 found += rows
         done += 1
@@ -83,6 +86,7 @@ def therapy_table(
         for row in fit_table(
             calibration, studies=every, patients=patients, draws=draws, patients_per_draw=patients_per_draw, seed=seed
         )
+        if not row.item.scenario
     ]
     for i, match in enumerate(best):
         study = by_study[match.study]

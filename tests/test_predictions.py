@@ -281,11 +281,13 @@ def test_joined_groups_are_the_groups_side_by_side() -> None:
 
 # ---------------------------------------------------------------------------------------------- shipped evidence
 def test_every_fitted_report_has_a_prediction_and_a_misfit() -> None:
-    asked = [one.id for entry in STUDIES for one in entry.items if one.role == "fit"]
+    fitted = [one for entry in STUDIES for one in entry.items if one.role == "fit"]
+    asked = [one.id for one in sorted(fitted, key=lambda one: bool(one.scenario))]  # those about a scenario stand last
     rows = compare(read_calibration().parameters(), STUDIES, n=60, seed=2, solver=QUICK, roles=("fit",), threads=1)
     assert [row.item.id for row in rows] == asked
     for row in rows:
-        assert np.isfinite(row.model), row.item.id
+        beyond = row.item.kind == "median_not_reached" and row.model == np.inf  # not reached in the model either
+        assert beyond or np.isfinite(row.model), row.item.id
         assert np.isfinite(row.misfit), row.item.id
         assert row.log_likelihood == pytest.approx(-0.5 * row.misfit**2)
 

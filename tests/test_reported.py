@@ -80,9 +80,9 @@ def test_every_fitted_item_can_be_weighed_and_traced() -> None:
         assert item.quote, item.id
         assert item.citation, item.id
         assert item.origin == "review" or item.origin.startswith("public: "), item.id
-        assert study.time_zero == "first infusion", item.id
-        assert study.product, item.id
-        assert study.population, item.id
+        assert study.time_zero == ("start of therapy" if item.scenario else "first infusion"), item.id
+        assert bool(study.product) != bool(item.scenario), item.id
+        assert bool(study.population) != bool(item.scenario), item.id
 
 
 def test_whatever_is_assumed_or_weighed_down_says_why() -> None:
