@@ -143,7 +143,7 @@ def fit(
     evaluations: Annotated[int, typer.Option(help="Evaluations of the joint posterior in the search.")] = 2400,
     draws: Annotated[int, typer.Option(help="Posterior draws.")] = 120,
     moves: Annotated[int, typer.Option(help="Metropolis moves of every draw.")] = 8,
-    patients: Annotated[int, typer.Option(help="Virtual patients per arm.")] = 200,
+    patients: Annotated[int, typer.Option(help="Virtual patients per arm.")] = 300,
     seed: Annotated[int, typer.Option(help="Seed of the fit's virtual patients.")] = 20260101,
     search_seed: Annotated[int, typer.Option(help="Seed of the search.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a fit that was cut off.")] = False,

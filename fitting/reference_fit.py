@@ -28,7 +28,7 @@ class FitSettings:
     evaluations: int = 2400
     draws: int = 120
     moves: int = 8
-    patients: int = 200
+    patients: int = 300
     seed: int = 20260101
     search_seed: int = 1
 
