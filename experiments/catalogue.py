@@ -123,7 +123,7 @@ def result_pictures(rows: Sequence[TherapyRow]) -> list[Picture]:
     pictures = []
     for role, title in (
         ("therapy", "Results of single therapies, which decided their numbers"),
-        ("check", "Results of sequences, which no fit has seen"),
+        ("check", "Results of therapies and sequences that no fit has seen"),
     ):
         drawn = [_drawn(one) for one in rows if one.row.item.role == role and _has_number(one)]
         if drawn:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from perdure.experiments.later_lines import reported_table
 from perdure.experiments.pictures.curves import CurveToDraw
 from perdure.experiments.pictures.forest import effect_picture
 from perdure.experiments.pictures.picture import Picture
@@ -86,9 +87,11 @@ def main(settings: Settings) -> Path:
                 calibration, patients=min(settings.patients, 400), draws=min(settings.draws, 12),
                 patients_per_draw=settings.patients_per_draw, seed=settings.seed, progress=settings.progress,
             )  # fmt: skip
+            reported = reported_table(calibration, patients=min(settings.patients, 400))
         head, cells = table_of(found)
         settings.say(aligned(head, cells))
         folder.write_table("salvage", columns(head, cells))
+        folder.write_table("reported", columns(reported.columns, [tuple(map(str, row)) for row in reported.rows]))
         first = found[0].name
         pictures = [gain_picture(found, first), curve_picture([one for one in found if one.name in CURVES])]
         for picture in pictures:
@@ -102,6 +105,7 @@ def main(settings: Settings) -> Path:
                 Section(
                     "Gain, and how sure", _GAIN_TEXT.format(first), pictures, [Table("Salvage", head, cells, _NOTE)]
                 ),
+                Section("Can it be believed?", _BELIEF_TEXT, tables=[reported]),
                 Section("What was given", "", tables=[plans_table(found)]),
             ],
             manifest=folder.manifest(),
@@ -154,8 +158,9 @@ def curve_picture(found: Sequence[LineProjection]) -> Picture:
 
 
 _INTRO = """A research and design tool, not medical advice. All patients are simulated. No sequence was fitted: what one
-line leaves to the next follows from the mechanisms. `perdure run catalogue` shows how well that meets what was
-reported."""
+line leaves to the next follows from the mechanisms, and a table below shows how well that meets what was reported."""
+_BELIEF_TEXT = """What trials and centres reported of a line after the first, and the model's answer for such patients.
+Where the model answers too high, so does the projection above."""
 _GAIN_TEXT = """Every salvage is given to the same virtual patients, and compared with {}. Cells are counted from their
 infusion four weeks after progression, so that who is lost while waiting is not counted against them."""
 _NOTE = "Value at the estimate (central 95 % of posterior draws). NR: not reached."

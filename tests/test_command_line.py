@@ -31,7 +31,7 @@ TABLES = {  # what these write, at least
     "expansion_threshold": {"split.csv", "pfs_by_peak.csv", "gain_by_peak.csv"},
     "typical_patient": {"dates.csv", "tumour.csv", "cells.csv"},
     "catalogue": {"results.csv", "therapies.csv", "results_therapy.csv", "results_check.csv"},
-    "salvage": {"salvage.csv", "salvage_gain.csv", "salvage_pfs.csv"},
+    "salvage": {"salvage.csv", "reported.csv", "salvage_gain.csv", "salvage_pfs.csv"},
 }
 
 Perdure = Callable[..., tuple[int, str, str]]
