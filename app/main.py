@@ -148,7 +148,7 @@ def fit(
     search_seed: Annotated[int, typer.Option(help="Seed of the search.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a fit that was cut off.")] = False,
     therapies: Annotated[
-        bool, typer.Option("--therapies", help="Only the second stage: numbers of single therapies. Some minutes.")
+        bool, typer.Option("--therapies", help="Only the second stage: single therapies, a quarter of an hour.")
     ] = False,
 ) -> None:
     """Repeat the calibration from scratch: search, covariance, posterior draws. About an hour on two cores."""
