@@ -157,8 +157,10 @@ def curve_picture(found: Sequence[LineProjection]) -> Picture:
     )  # fmt: skip
 
 
-_INTRO = """A research and design tool, not medical advice. All patients are simulated. No sequence was fitted: what one
-line leaves to the next follows from the mechanisms, and a table below shows how well that meets what was reported."""
+_INTRO = """A research and design tool, not medical advice. All patients are simulated. What one line leaves to the
+next was never fitted: it follows from the mechanisms, and a table below shows how well that meets what was reported.
+For
+the same target treated again the model answers too high."""
 _BELIEF_TEXT = """What trials and centres reported of a line after the first, and the model's answer for such patients.
 Where the model answers too high, so does the projection above."""
 _GAIN_TEXT = """Every salvage is given to the same virtual patients, and compared with {}. Cells are counted from their
