@@ -9,10 +9,12 @@ import pytest
 
 PROGRAM = """
 import os
+import signal
 import numpy as np
 from perdure import Solver, draw, give, infuse, make_patients, read_catalogue, simulate
 from perdure.model import simulate as door
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in the background ignores Ctrl-C
 catalogue = read_catalogue()
 patients = make_patients(catalogue, draw(catalogue, {n}, seed=8), product="ide_cel", population="late_line")
 regimen = infuse("ide_cel") + give("lenalidomide", start=21, months=60)
