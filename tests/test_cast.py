@@ -60,9 +60,10 @@ def test_gprc5d_is_followed_where_somebody_attacks_it_and_nowhere_else() -> None
 
 def test_following_gprc5d_changes_nothing_for_who_attacks_bcma_alone() -> None:
     here = patients("ide_cel")
-    alone = simulate(here, infuse("ide_cel"), times=DAYS)
+    exact = Solver(rtol=1e-9)  # the other system takes other steps, and leaves classes with too few cells elsewhere
+    alone = simulate(here, infuse("ide_cel"), times=DAYS, solver=exact)
     late = infuse("ide_cel") + give("talquetamab", start=399.5, stop=399.9)
-    both = simulate(here, late, times=DAYS)
+    both = simulate(here, late, times=DAYS, solver=exact)
     for name in ("tumour", "density_mean", "m_protein", "soluble_bcma"):
         np.testing.assert_allclose(both[name], alone[name], rtol=2e-3)
 

@@ -127,6 +127,7 @@ def test_what_is_made_as_fast_as_it_is_lost_stays_for_twenty_years(method: Metho
 def test_an_untreated_tumour_at_its_capacity_stays_there_for_twenty_years() -> None:
     nulls = ("fraction_null_bcma", "fraction_null_gprc5d", "probability_loss_bcma", "probability_loss_gprc5d")
     patients = {**PATIENTS, **dict.fromkeys(nulls, np.zeros(30)), "tumour_capacity": PATIENTS["tumour_baseline"]}
+    patients["tumour_reference"] = 0.1 * PATIENTS["tumour_baseline"]  # growth has a rate only below capacity
     found = simulate(patients, NOTHING, times=MONTHS, solver=Solver(few=0.0))
     assert not found.failures
     for name in ("tumour", "m_protein", "soluble_bcma", "density_mean"):
