@@ -176,16 +176,14 @@ def test_the_factors_solve_what_a_stiff_step_asks_for(seed: int, step: float) ->
     matrix = np.eye(len(names)) / step
     for (row, column), value in moment.jacobian().items():
         matrix[names.index(row), names.index(column)] -= value
-    j = moment.filled(6, "jacobian", moment.numbers, moment.c, moment.f, moment.y.tolist())
-    m = moment.filled(7, "factor", j, [1 / step])
+    slopes = moment.filled(6, "jacobian", moment.numbers, moment.c, moment.f, moment.y.tolist())
     right = np.random.default_rng(seed).normal(size=len(names)) * moment.y
     found = right.tolist()
-    moment.run["solve"](m, found)
+    moment.run["solve"](moment.filled(7, "factor", slopes, [1 / step]), found)
     scaled = matrix * moment.y  # in units of the states, or twelve decades of cells hide everything else
-    exact = np.linalg.solve(scaled, right)
-    for _ in range(2):  # numpy alone is off by up to 3e-9; residuals in longer numbers mend it
-        rest = right - scaled.astype(np.longdouble) @ exact
-        exact = exact + np.linalg.solve(scaled, rest.astype(float))
+    exact = np.zeros(len(names))
+    for _ in range(3):  # numpy alone is off by up to 3e-9; residuals in longer numbers mend it
+        exact += np.linalg.solve(scaled, np.asarray(right - scaled.astype(np.longdouble) @ exact, float))
     np.testing.assert_allclose(found / moment.y, exact, rtol=1e-9, atol=1e-11)
 
 
