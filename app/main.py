@@ -151,7 +151,7 @@ def fit(
         bool, typer.Option("--therapies", help="Only the second stage: single therapies, a quarter of an hour.")
     ] = False,
 ) -> None:
-    """Repeat the calibration from scratch: search, covariance, posterior draws. About an hour on two cores."""
+    """Repeat the calibration from scratch: search, covariance, posterior draws. About half an hour on two cores."""
     if therapies:
         _fit_therapies(out)
         return

@@ -1,4 +1,4 @@
-"""Reading of TOML files, with one clear error for each way a file can be wrong."""
+"""Reading of text and TOML files, with one clear error for each way a file can be wrong."""
 
 import tomllib
 from collections.abc import Mapping
@@ -10,14 +10,19 @@ from pydantic import ValidationError
 from .errors import FileError, InputError, unknown
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file into a dictionary; a missing, empty or malformed file is a `FileError`."""
+def read_text(path: str | Path) -> str:
+    """Read a text file, with or without a byte order mark; a missing or unreadable file is a `FileError`."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise FileError(f"{path}: there is no such file.") from None
     except (OSError, UnicodeDecodeError) as problem:
         raise FileError(f"{path}: cannot be read as text ({problem}).") from problem
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file into a dictionary; a missing, empty or malformed file is a `FileError`."""
+    text = read_text(path)
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:

@@ -14,7 +14,7 @@ import pytest
 
 import perdure
 from perdure.app import doctor
-from perdure.app.main import app, main
+from perdure.app.main import app
 from perdure.experiments.report.report import NOT_ADVICE
 from perdure.experiments.shelf import all_experiments
 from perdure.fitting.calibration import read_calibration
@@ -35,21 +35,6 @@ TABLES = {  # what these write, at least
 }
 
 Perdure = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run_perdure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Perdure:
-    """Type a command in an empty folder: exit code, output and errors, each as one line of text."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["perdure", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        seen = capsys.readouterr()
-        return int(stop.value.code or 0), " ".join(seen.out.split()), " ".join(seen.err.split())
-
-    return call
 
 
 def left_behind(folder: Path) -> list[str]:

@@ -1,13 +1,11 @@
 """`perdure plan` says a plan back before anything runs; `perdure follow` runs it, line by line."""
 
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from perdure.app.main import main
 from perdure.model.language.event_table import read_events
 from perdure.model.language.sentence import read_plan
 
@@ -17,22 +15,8 @@ WORDS = (
 )
 
 
-@pytest.fixture
-def perdure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Perdure:
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["perdure", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        seen = capsys.readouterr()
-        return int(stop.value.code or 0), " ".join(seen.out.split()), " ".join(seen.err.split())
-
-    return call
-
-
-def test_a_plan_is_said_back_in_full(perdure: Perdure) -> None:
-    code, out, _ = perdure("plan", WORDS)
+def test_a_plan_is_said_back_in_full(run_perdure: Perdure) -> None:
+    code, out, _ = run_perdure("plan", WORDS)
     assert code == 0
     assert "450 million cells on day 0" in out
     assert "lenalidomide 10 mg, 42 doses from day 30 to day 78" in out
@@ -41,9 +25,9 @@ def test_a_plan_is_said_back_in_full(perdure: Perdure) -> None:
     assert [line.regimen.doses for line in again.lines] == [line.regimen.doses for line in read_plan(WORDS).lines]
 
 
-def test_a_plan_can_stand_in_a_file_and_its_doses_go_into_an_event_table(perdure: Perdure, tmp_path: Path) -> None:
+def test_a_plan_can_stand_in_a_file_and_its_doses_go_into_an_event_table(run_perdure: Perdure, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("ide-cel  # cells\nlenalidomide 10 mg daily from day 30 for 7 days\n")
-    code, out, _ = perdure("plan", "mine.txt", "--events", "mine.csv")
+    code, out, _ = run_perdure("plan", "mine.txt", "--events", "mine.csv")
     assert code == 0
     assert "7 doses" in out
     assert read_events(tmp_path / "mine.csv").total("lenalidomide") == 70.0
@@ -58,21 +42,21 @@ def test_a_plan_can_stand_in_a_file_and_its_doses_go_into_an_event_table(perdure
         ("lenalidomide maintenance 10 mg daily from day 0 for 7 days; ide-cel day 30", "maintenance"),
     ],
 )
-def test_a_mistake_in_a_plan_is_one_sentence_and_nothing_runs(words: str, complaint: str, perdure: Perdure) -> None:
-    code, out, error = perdure("plan", words)
+def test_a_mistake_in_a_plan_is_one_sentence_and_nothing_runs(words: str, complaint: str, run_perdure: Perdure) -> None:
+    code, out, error = run_perdure("plan", words)
     assert code == 2
     assert not out
     assert error.startswith("perdure: ")
     assert re.search(complaint, error)
 
 
-def test_following_a_plan_reports_every_line_with_its_standing(perdure: Perdure) -> None:
+def test_following_a_plan_reports_every_line_with_its_standing(run_perdure: Perdure) -> None:
     sizes = ("--patients", "40", "--draws", "2", "--patients-per-draw", "30", "--months", "6")
-    code, out, _ = perdure("follow", "ide-cel; at progression selinexor", *sizes)
+    code, out, _ = run_perdure("follow", "ide-cel; at progression selinexor", *sizes)
     assert code == 0
     for words in ("line 1", "come to this line", "median PFS", "line 2, extrapolated: ", "not medical advice"):
         assert words in out
     assert "line 1, calibrated" in out
-    code, out, _ = perdure("follow", "ide-cel; at progression selinexor", "--line", "2", *sizes)
+    code, out, _ = run_perdure("follow", "ide-cel; at progression selinexor", "--line", "2", *sizes)
     assert code == 0
     assert "line 1" not in out

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...parameters.errors import FileError, RangeError, unknown
+from ...parameters.files import read_text
 
 _COLUMNS = ("ID", "TIME", "AMT", "RATE", "DUR", "EVID", "CMT", "ADDL", "II", "SS", "DV", "MDV")
 _NEEDED = ("TIME", "AMT", "CMT")
@@ -74,9 +75,4 @@ def read_rows(source: str | Path, left_out: set[str]) -> Iterator[Row]:
 def _text(source: str | Path) -> str:
     if isinstance(source, str) and "\n" in source:
         return source
-    try:
-        return Path(source).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise FileError(f"{source}: there is no such file.") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise FileError(f"{source}: cannot be read as text ({problem}).") from problem
+    return read_text(source)

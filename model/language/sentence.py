@@ -20,7 +20,8 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from ...parameters.errors import FileError, InputError, RegimenError
+from ...parameters.errors import InputError, RegimenError
+from ...parameters.files import read_text
 from ..plan import PROGRESSION, RESPONSES, Line, Plan, ordinal
 from ..regimen import SPLIT_DAYS, Regimen
 from ..therapy import Therapy, read_therapies
@@ -89,12 +90,7 @@ def read_plan_file(path: str | Path) -> Plan:
     InputError
         If the sentence is wrong.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise FileError(f"{path}: there is no such file.") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise FileError(f"{path}: cannot be read as text ({problem}).") from problem
+    text = read_text(path)
     try:
         return read_plan(text)
     except InputError as problem:
