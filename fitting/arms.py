@@ -48,7 +48,7 @@ def _key(study: Study) -> tuple:
 
 
 def _months(study: Study, roles: set[str]) -> float:
-    """Follow-up that the study's items ask for: twice their medians, and their landmarks."""
+    """Follow-up that the study's items ask for: twice their medians, their landmarks, the whole of their curves."""
     needed = SHORT_MONTHS
     for item in study.items:
         if item.scenario or item.role not in roles:
@@ -60,7 +60,8 @@ def _months(study: Study, roles: set[str]) -> float:
             needed = LONGEST_MONTHS
         elif item.endpoint not in {"t_max", "function_threshold"}:
             needed = max(needed, SHORTEST_MONTHS)
-    return min(needed, LONGEST_MONTHS)
+    whole = (item.reach_months for item in study.items if not item.scenario and item.role in roles)
+    return max(min(needed, LONGEST_MONTHS), *whole, 0.0)
 
 
 def _regimens(study: Study) -> tuple[tuple[float, Regimen], ...]:

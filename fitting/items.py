@@ -21,7 +21,7 @@ Kind = Literal[
     "direction",  # whether one scenario has more ('more') or less ('less') of something than another
     "qualitative",  # no number; the finding stands in `note`
 ]
-Role = Literal["fit", "therapy", "check", "context"]
+Role = Literal["fit", "check", "context"]
 TimeZero = Literal["first infusion", "randomisation", "apheresis", "start of therapy", "not stated"]
 
 _PERCENTAGES = "proportion value range"
@@ -57,15 +57,24 @@ ENDPOINTS = {
 }
 """Every endpoint with the kinds and the units in which it may be reported."""
 
+RESPONSE_MONTHS = 3.0
+"""From infusion to the response with which its duration begins, when follow-up is planned: assumed, more than usual."""
+
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 _Key = Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]*)?$")]
 _Positive = Annotated[float, Field(gt=0)]
 _Count = Annotated[int, Field(ge=1)]
+_Pair = Annotated[tuple[float, float], Field(strict=False)]
+_Reading = Annotated[tuple[_Pair, ...], Field(strict=False)]
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Item(BaseModel):
-    """One reported result; numbers in `unit`, `time_months` since the time zero of its study."""
+    """One reported result; numbers in `unit`, `time_months` since the time zero of its study.
+
+    An interval of a curve (endpoint 'pfs_interval' or 'dor_interval', made by `curve.py`) has `from_months` too: of the
+    `n` without an event by then, `events` were still without one at `time_months`.
+    """
 
     model_config = _STRICT
 
@@ -81,9 +90,11 @@ class Item(BaseModel):
     n: _Count | None = None
     events: Annotated[int, Field(ge=0)] | None = None
     time_months: _Positive | None = None
+    from_months: Annotated[float, Field(ge=0)] | None = None
     group: str = ""
     scenario: _Key = ""
     sense: Literal["", "more", "less"] = ""
+    conflict: _Key = ""
     threshold: _Positive | None = None
     role: Role
     weight: Annotated[float, Field(ge=0, le=1)] = 1.0
@@ -112,14 +123,46 @@ class Item(BaseModel):
         bounds = f" ({name}{self._printed(self.low)}-{self._printed(self.high)})" if self.interval else ""
         return f"{self._printed(self.value)}{unit}{bounds}"
 
+    @property
+    def reach_months(self) -> float:
+        """Follow-up from infusion that an interval of a curve asks for, in months; 0 for any other result."""
+        if self.from_months is None or self.time_months is None:
+            return 0.0
+        return self.time_months + (RESPONSE_MONTHS if self.endpoint.startswith("dor") else 0.0)
+
     def _printed(self, number: float | None) -> str:
         if number is None:
             return "NE"
         return f"{number:.1f}" if self.unit == "%" else f"{number:.6g}"
 
 
+class Curve(BaseModel):
+    """A whole Kaplan-Meier curve as read off its picture.
+
+    `points` are (months, percent), `at_risk` (months, number) from the table below the picture, from month 0 on;
+    `events` is the total number of events, if it was reported.
+    """
+
+    model_config = _STRICT
+
+    id: _Name
+    rows: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    endpoint: Literal["pfs", "dor"]
+    points: _Reading
+    at_risk: _Reading
+    events: Annotated[int, Field(ge=0)] | None = None
+    group: str = ""
+    scenario: _Key = ""
+    role: Role
+    weight: Annotated[float, Field(ge=0, le=1)] = 1.0
+    citation: str = ""
+    origin: str = ""
+    quote: str = ""
+    note: str = ""
+
+
 class Study(BaseModel):
-    """One trial arm or study and everything that is taken from it."""
+    """One trial arm or study and everything that is taken from it; `items` holds the intervals of its `curves` too."""
 
     model_config = _STRICT
 
@@ -139,6 +182,7 @@ class Study(BaseModel):
     treatment: Annotated[tuple[Treatment, ...], Field(strict=False)] = ()
     scenarios: tuple[Scenario, ...] = ()
     items: tuple[Item, ...]
+    curves: tuple[Curve, ...] = ()
 
     def scenario(self, name: str) -> Scenario:
         """A scenario by name."""

@@ -6,7 +6,8 @@ import numpy as np
 
 from ..model.endpoints import Outcomes
 from ..model.imwg import CR, PR
-from ..model.survival import hazard_ratio, weighted_quantile
+from ..model.survival import SurvivalCurve, hazard_ratio, weighted_quantile
+from ..parameters.errors import RangeError
 from ..parameters.parameter_set import ParameterSet
 from ..parameters.units import DAYS_PER_MONTH
 from .arms import Arm
@@ -48,6 +49,20 @@ def _pfs_rate(item: Item, outcome: Outcomes) -> float:
     return 100.0 * float(outcome.progression_free("expected").at(item.time_months or np.nan))
 
 
+def _interval(item: Item, curve: SurvivalCurve) -> float:
+    """Percentage without an event at the end of an interval, of those without one at its beginning; 0 if of nobody."""
+    before, after = curve.at([item.from_months or 0.0, item.time_months or np.nan])
+    return 0.0 if before == 0.0 else 100.0 * float(after / before)
+
+
+def _durations(outcome: Outcomes, ask: Callable[[SurvivalCurve], float]) -> float:
+    """What is asked of the curve of durations of response; NaN if nobody responds, which makes no curve."""
+    try:
+        return ask(outcome.duration_of_response("expected"))
+    except RangeError:
+        return np.nan
+
+
 def _persistence(item: Item, outcome: Outcomes) -> float:
     """Median day of last detection, in responders whose response is sustained or not."""
     progression = outcome.progression() / DAYS_PER_MONTH
@@ -74,7 +89,7 @@ def _marker_reduction(outcome: Outcomes) -> float:
 
 
 def _response_duration(item: Item, outcome: Outcomes) -> float:
-    months = outcome.duration_of_response("expected").smooth_median()
+    months = _durations(outcome, SurvivalCurve.smooth_median)
     return months * DAYS_PER_MONTH if item.unit == "days" else months
 
 
@@ -103,10 +118,12 @@ def _expansion_split(item: Item, outcome: Outcomes) -> float:
     return float(hazard_ratio(time[keep], event[keep], above[keep], outcome.flat_weight[keep]))
 
 
-def _soluble_bcma(item: Item, outcome: Outcomes) -> float:
+def _soluble_bcma(item: Item, outcome: Outcomes, parameters: ParameterSet) -> float:
+    """Median relative to baseline; what other cells shed stays as it is."""
     day = (item.time_months or 0.0) * DAYS_PER_MONTH
     at = int(np.argmin(np.abs(outcome.visits.days - day)))
-    return _median(outcome.soluble_bcma[:, at], outcome.usable)
+    others = parameters["fraction_sbcma_other_cells"].value
+    return others + (1.0 - others) * _median(outcome.soluble_bcma[:, at], outcome.usable)
 
 
 _Predictor = Callable[[Item, Outcomes, ParameterSet, Arm], float]
@@ -121,12 +138,14 @@ _PREDICTORS: dict[str, _Predictor] = {
     "mrd_negative_cr_rate": lambda item, outcome, *_: _percent(outcome, outcome.mrd_negative() & (outcome.best >= CR)),
     "pfs_median": lambda item, outcome, *_: outcome.progression_free("expected").smooth_median(),
     "pfs_rate": lambda item, outcome, *_: _pfs_rate(item, outcome),
-    "dor_median": lambda item, outcome, *_: outcome.duration_of_response("expected").smooth_median(),
+    "pfs_interval": lambda item, outcome, *_: _interval(item, outcome.progression_free("expected")),
+    "dor_interval": lambda item, outcome, *_: _durations(outcome, lambda curve: _interval(item, curve)),
+    "dor_median": lambda item, outcome, *_: _durations(outcome, SurvivalCurve.smooth_median),
     "persistence_median": lambda item, outcome, *_: _persistence(item, outcome),
     "density_before": lambda item, outcome, *_: _median(outcome.density_before, outcome.usable),
     "density_at_progression": lambda item, outcome, *_: _density_at_progression(outcome),
     "function_threshold": lambda item, outcome, parameters, arm: _function_threshold(item, parameters, arm),
     "expansion_split": lambda item, outcome, *_: _expansion_split(item, outcome),
     "t_max": lambda item, outcome, *_: _median(outcome.t_max, outcome.usable),
-    "sbcma_relative": lambda item, outcome, *_: _soluble_bcma(item, outcome),
+    "sbcma_relative": lambda item, outcome, parameters, _: _soluble_bcma(item, outcome, parameters),
 }

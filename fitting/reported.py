@@ -2,8 +2,9 @@
 
 One TOML file per trial arm or study in `evidence/`; one `[[item]]` per reported number, with its quote, its interval,
 its number of patients and its origin. The role of an item says what is done with it: `fit` (in the joint fit),
-`therapy` (decides the numbers of one therapy, the rest being held), `check` (computed and compared, never fitted),
-`context` (background). A result about a sequence of therapies names its `scenario`.
+`check` (computed and compared, never fitted), `context` (background). A result about a sequence of therapies names its
+`scenario`. Items of one `conflict` contradict each other: all are kept, with weights that widen them (`conflicts`). A
+`[[curve]]` is a whole Kaplan-Meier curve as read off its picture; it becomes one item per interval (`curve.py`).
 """
 
 import math
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 
 from ..parameters.errors import EvidenceError, FileError, unknown
 from ..parameters.files import complain, read_toml
+from .curve import check_counted_once, intervals, read_curve
 from .items import ENDPOINTS, Item, Kind, Role, Study
 from .scenario import Scenario
 
@@ -36,7 +38,7 @@ _NEEDS = {  # kind: (fields that must be there, fields that must not)
     "qualitative": ("note", "value low high threshold"),
 }
 
-_STUDY_KEYS = (Study.model_fields.keys() - {"name", "items", "scenarios"}) | {"item", "scenario"}
+_STUDY_KEYS = (Study.model_fields.keys() - {"name", "items", "curves", "scenarios"}) | {"item", "curve", "scenario"}
 
 
 def read_study(path: Path | str) -> Study:
@@ -52,13 +54,14 @@ def read_study(path: Path | str) -> Study:
     for key in table:
         if key not in _STUDY_KEYS:
             raise unknown("key", key, _STUDY_KEYS, path.name)
-    entries = table.pop("item", [])
-    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-        raise FileError(f"{path.name}: item = {entries!r} is wrong: expected at least one [[item]] table.")
+    entries, curves = (_entries(table, key, path.name) for key in ("item", "curve"))
+    if not entries and not curves:
+        raise FileError(f"{path.name}: item = [] is wrong: expected at least one [[item]] or [[curve]] table.")
     try:
         read = tuple(_read_item(entry, number, path.name) for number, entry in enumerate(entries, start=1))
+        drawn = tuple(read_curve(entry, number, path.name) for number, entry in enumerate(curves, start=1))
         scenarios = tuple(Scenario.model_validate(entry) for entry in table.pop("scenario", []))
-        study = Study(**table, name=path.stem, items=read, scenarios=scenarios)
+        study = Study(**table, name=path.stem, items=read, curves=drawn, scenarios=scenarios)
     except ValidationError as error:
         raise complain(error, path.name, Study.model_fields) from None
     if study.product and (not study.population or study.visit_interval_days is None):
@@ -66,13 +69,12 @@ def read_study(path: Path | str) -> Study:
             f"{path.name}: product = '{study.product}' is to be simulated, and population = '{study.population}', "
             f"visit_interval_days = {study.visit_interval_days}: give both."
         )
+    study = _with_intervals(study, path.name)
     for item in study.items:
         if item.role == "fit":
             _check_fit(item, study, f"{path.name}, item '{item.id}'")
         if item.scenario:
             study.scenario(item.scenario)
-        elif item.role == "therapy":
-            raise EvidenceError(f"{path.name}, item '{item.id}': role = 'therapy' and no scenario; say what was given.")
     _check_unique([study])
     return study
 
@@ -93,6 +95,25 @@ def items(studies: Iterable[Study], role: str = "fit") -> tuple[tuple[Study, Ite
     if role not in get_args(Role):
         raise unknown("role", role, get_args(Role))
     return tuple((study, item) for study in studies for item in study.items if item.role == role)
+
+
+def _entries(table: dict[str, Any], key: str, file: str) -> list[dict[str, Any]]:
+    """The tables [[key]] of a file, taken out of it."""
+    entries = table.pop(key, [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise FileError(f"{file}: {key} = {entries!r} is wrong: expected [[{key}]] tables.")
+    return entries
+
+
+def _with_intervals(study: Study, file: str) -> Study:
+    """The study with the intervals of its curves behind its items."""
+    _check_unique([study])
+    made = {}
+    for curve in study.curves:
+        scenario = study.scenario(curve.scenario) if curve.scenario else None
+        made[curve.id] = intervals(curve, f"{file}, curve '{curve.id}'", scenario)
+    check_counted_once(made, study.items, file)
+    return study.model_copy(update={"items": (*study.items, *(item for own in made.values() for item in own))})
 
 
 def _read_item(entry: dict[str, Any], number: int, file: str) -> Item:
@@ -117,6 +138,8 @@ def _check_kind(item: Item, where: str) -> None:
             raise EvidenceError(
                 f"{where}: {field} = '{found}' does not go with endpoint '{item.endpoint}'; expected {right}."
             )
+    if item.from_months is not None:
+        raise EvidenceError(f"{where}: from_months = {item.from_months:g} belongs to the intervals of a [[curve]].")
     wanted, unwanted = _NEEDS[item.kind]
     for field in wanted.split():
         if getattr(item, field) in (None, ""):
@@ -165,18 +188,21 @@ def _check_fit(item: Item, study: Study, where: str) -> None:
         raise EvidenceError(f"{where}: role = 'fit', and product = '' in the file; say which product to simulate.")
     if study.time_zero == "not stated":
         raise EvidenceError(f"{where}: role = 'fit', and time_zero = 'not stated' in the file; state or assume it.")
-    if item.threshold is None and item.n is None and item.low is None and item.high is None:
+    unweighed = item.threshold is None and item.n is None and item.low is None and item.high is None
+    if unweighed and item.kind != "value":  # a percentage without its number of patients is scored as of ten
         raise EvidenceError(f"{where}: n, low and high are missing and role = 'fit'; give n or an interval.")
 
 
 def _check_unique(studies: Iterable[Study]) -> None:
     seen: dict[tuple[str, str], str] = {}
     for study in studies:
+        labels = [(f"curve '{curve.id}'", "id", curve.id) for curve in study.curves]
         for item in study.items:
-            place = f"{study.name}.toml, item '{item.id}'"
-            for what, label in (("id", item.id), *(("row", row) for row in item.rows)):
-                if (what, label) in seen:
-                    raise EvidenceError(
-                        f"{place}: {what} '{label}' is used already in {seen[what, label]}; each may be used once."
-                    )
-                seen[what, label] = place
+            labels += [(f"item '{item.id}'", "id", item.id), *((f"item '{item.id}'", "row", row) for row in item.rows)]
+        for entry, what, label in labels:
+            if (what, label) in seen:
+                raise EvidenceError(
+                    f"{study.name}.toml, {entry}: {what} '{label}' is used already in {seen[what, label]}; "
+                    "each may be used once."
+                )
+            seen[what, label] = f"{study.name}.toml, {entry}"

@@ -90,7 +90,7 @@ def compare_sequences(
     *,
     n: int,
     seed: int,
-    roles: Iterable[str] = ("therapy", "check"),
+    roles: Iterable[str] = ("fit", "check"),
     only: Iterable[str] | None = None,
     solver: Solver | None = None,
 ) -> tuple[ItemMatch, ...]:

@@ -32,8 +32,8 @@ PRODUCTS = tuple(therapy for therapy in read_therapies() if therapy.kind == "car
 # Numbers that no equation holds: they read doses, draw patients, date deaths, or stand for the laboratory.
 OUTSIDE_THE_EQUATIONS = {
     "blood_volume", "body_weight", "error_floor_m_protein", "error_m_protein", "fraction_marrow_complete",
-    "fraction_shared_between_products", "hazard_death_first_year", "hazard_death_later", "limit_car_t", "limit_flc",
-    "limit_m_protein", "marrow_cells",
+    "fraction_sbcma_other_cells", "fraction_shared_between_products", "hazard_death_first_year", "hazard_death_later",
+    "limit_car_t", "limit_flc", "limit_m_protein", "marrow_cells",
 }  # fmt: skip
 
 

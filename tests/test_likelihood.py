@@ -186,8 +186,10 @@ def test_more_patients_make_the_same_distance_less_probable() -> None:
         assert match(many, 5.0).log_likelihood < match(few, 5.0).log_likelihood < 0.0
 
 
-def test_an_infinite_median_is_a_finite_misfit() -> None:
-    assert 10.0 < match(median(n=60), math.inf).misfit < math.inf
+def test_a_median_that_the_model_does_not_reach_counts_as_five_times_the_report() -> None:
+    report = median(n=60)
+    assert match(report, math.inf) == match(report, 5.0 * (report.value or 0.0))
+    assert match(report, math.inf).misfit > 5.0
 
 
 # ----------------------------------------------------------------------------------------------- one-sided findings
