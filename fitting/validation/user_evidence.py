@@ -1,0 +1,168 @@
+"""A user's own evidence, never used in the fit, beside what a calibration predicts for it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...model.simulate import Solver
+from ...parameters.errors import EvidenceError, FileError, RangeError
+from ...parameters.parameter_set import ParameterSet
+from ..anchored import anchored, interval
+from ..calibration import Calibration
+from ..fit_table import FitRow
+from ..items import Item, Study
+from ..likelihood import ItemMatch
+from ..predictions import can_predict
+from ..problem import compare
+from ..reported import read_studies, read_study
+from .leave_out import Coverage, Prediction, coverage_of, predicted
+
+SEED = 20264
+"""Virtual patients of the comparison; others than those of the fit."""
+
+REPLICATES = 4000
+"""Simulated trials behind each predictive interval, shared among the posterior draws."""
+
+_ROLE = "check"
+
+
+@dataclass(frozen=True)
+class UserRow:
+    """One reported result of the user, the model's value with its parameter interval, and the predictive interval."""
+
+    fit: FitRow
+    prediction: Prediction
+
+    @property
+    def predictive_text(self) -> str:
+        """Where 95 % of trials of this size would report; of a yes-or-no result how likely it is found."""
+        one = self.prediction
+        if not one.numeric:
+            return "none" if one.chance is None else f"found in {100 * one.chance:.0f} %"
+        form = ".1f" if self.fit.item.unit in {"%", "months"} else ".3g"
+        return f"{one.lows[-1]:{form}}-{one.highs[-1]:{form}}"
+
+    @property
+    def inside_text(self) -> str:
+        """Whether the report lies in the 95 % predictive interval."""
+        return ("yes" if self.prediction.inside[-1] else "NO") if self.prediction.numeric else "-"
+
+
+@dataclass(frozen=True)
+class UserValidation:
+    """Everything that `perdure validate` prints.
+
+    Attributes
+    ----------
+    not_computed
+        Ids of results that the model does not compute.
+    warnings
+        One line for each result that was used in the fit, so that it validates nothing.
+    """
+
+    rows: tuple[UserRow, ...]
+    not_computed: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def coverage(self) -> tuple[Coverage, ...]:
+        """Reports inside their predictive intervals, at each of `LEVELS`."""
+        return coverage_of([row.prediction for row in self.rows])
+
+
+def read_user_evidence(path: Path | str) -> tuple[Study, ...]:
+    """Read one evidence file, or every .toml file of a folder; FileError if there is none."""
+    path = Path(path)
+    if not path.exists():
+        raise FileError(f"{path}: there is no such file or folder; expected evidence as in CONTRIBUTING.md.")
+    return read_studies(path) if path.is_dir() else (read_study(path),)
+
+
+def already_used(studies: Iterable[Study], calibration: Calibration, shipped: Iterable[Study]) -> tuple[str, ...]:
+    """Name every result whose id, or quote and value, are those of one that the calibration was fitted to."""
+    used = [item for study in shipped for item in study.items if item.role == "fit" or item.id in calibration.misfits]
+    ids = {item.id for item in used} | set(calibration.misfits)
+    quotes = {_words(item): item.id for item in used if item.quote}
+    found = []
+    for study in studies:
+        for item in study.items:
+            other = item.id if item.id in ids else quotes.get(_words(item), "") if item.quote else ""
+            if other:
+                same = "id" if item.id in ids else f"quote and value as '{other}'"
+                found.append(f"{study.name}.toml, item '{item.id}': same {same} in the fit; it validates nothing.")
+    return tuple(found)
+
+
+def _words(item: Item) -> tuple[str, float | None]:
+    return " ".join(item.quote.lower().split()), item.value if item.value is not None else item.low
+
+
+def validate_user_evidence(
+    studies: Iterable[Study],
+    calibration: Calibration,
+    *,
+    patients: int = 600,
+    draws: int = 40,
+    patients_per_draw: int = 150,
+    seed: int = SEED,
+    solver: Solver | None = None,
+    shipped: Iterable[Study] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> UserValidation:
+    """Predict every result that the model computes, whatever its role, at the estimate and over posterior draws.
+
+    Raises
+    ------
+    EvidenceError
+        If the model computes none of the results.
+    """
+    if draws < 2:
+        raise RangeError(f"draws = {draws}; expected at least 2, or there is no parameter interval.")
+    every = tuple(studies)
+    chosen = tuple(_for_comparison(study) for study in every)
+    computed = {item.id for study in chosen for item in study.items}
+    not_computed = tuple(item.id for study in every for item in study.items if item.id not in computed)
+    if not computed:
+        raise EvidenceError(
+            f"{', '.join(f'{study.name}.toml' for study in every)}: the model computes none of the {len(not_computed)} "
+            "results; give the product, population and visit_interval_days of the arm, and endpoints such as orr."
+        )
+    solver = solver or Solver(rtol=1e-4, workers=1)
+    draws = min(draws, len(calibration.draws))
+
+    def all_of(parameters: ParameterSet, n: int) -> tuple[ItemMatch, ...]:
+        return compare(parameters, chosen, n=n, seed=seed, solver=solver, roles=(_ROLE,), sequences=True)
+
+    best = all_of(calibration.parameters(), patients)
+    few = all_of(calibration.parameters(), patients_per_draw)
+    values: list[list[float]] = [[] for _ in best]
+    for k in range(draws):
+        for drawn, row in zip(values, all_of(calibration.draw(k), patients_per_draw), strict=True):
+            drawn.append(row.model)
+        if progress is not None:
+            progress("posterior draws", k + 1, draws)
+    rng = np.random.default_rng(seed)
+    rows = tuple(
+        _row(match, anchor.model, np.array(drawn), rng) for match, anchor, drawn in zip(best, few, values, strict=True)
+    )
+    used = already_used(every, calibration, read_studies() if shipped is None else shipped)
+    return UserValidation(rows, not_computed, used)
+
+
+def _for_comparison(study: Study) -> Study:
+    """The results that the model computes, all in one role."""
+    kept = tuple(
+        item.model_copy(update={"role": _ROLE})
+        for item in study.items
+        if can_predict(item) and (item.scenario or study.product)
+    )
+    return study.model_copy(update={"items": kept})
+
+
+def _row(match: ItemMatch, anchor: float, drawn: np.ndarray, rng: np.random.Generator) -> UserRow:
+    top = 100.0 if match.item.unit == "%" else np.inf
+    models = anchored(match.model, drawn, anchor, 0.0, top)
+    low, high = interval(models)
+    fit = FitRow(match.study, match.item, match.model, low, high, match.misfit)
+    return UserRow(fit, predicted(match.study, match.item, np.resize(models, REPLICATES), rng))
