@@ -78,7 +78,7 @@ def main(settings: Settings) -> Path:
 def summary(rows: Sequence[TherapyRow]) -> str:
     """How many results are met, by role, in words."""
     words = []
-    for role, meaning in (("therapy", "that decided a therapy's numbers"), ("check", "that no fit has seen")):
+    for role, meaning in (("fit", "of the joint fit"), ("check", "that no fit has seen")):
         mine = [one.row for one in rows if one.row.item.role == role]
         met = sum(abs(row.misfit) <= NOTABLE for row in mine)
         words.append(f"{met} of {len(mine)} results {meaning} lie within two standard errors")
@@ -119,10 +119,10 @@ def _plans(rows: Sequence[TherapyRow]) -> Table:
 
 
 def result_pictures(rows: Sequence[TherapyRow]) -> list[Picture]:
-    """One picture for results that decided a therapy's numbers, one for sequences that were only checked."""
+    """One picture for results that were fitted, one for those that were only checked."""
     pictures = []
     for role, title in (
-        ("therapy", "Results of single therapies, which decided their numbers"),
+        ("fit", "Results that the joint fit has seen"),
         ("check", "Results of therapies and sequences that no fit has seen"),
     ):
         drawn = [_drawn(one) for one in rows if one.row.item.role == role and _has_number(one)]
@@ -153,7 +153,7 @@ def _drawn(one: TherapyRow) -> FitRowToDraw:
     low = item.low if item.low is not None or item.kind != "range" else 0.0
     return FitRowToDraw(
         one.therapy.short, label, item.unit, known(item.value), known(low), known(item.high), row.model, row.low,
-        row.high, row.misfit, "fit" if item.role == "therapy" else item.role,
+        row.high, row.misfit, item.role,
     )  # fmt: skip
 
 
@@ -166,9 +166,9 @@ def _notices(rows: Sequence[TherapyRow]) -> list[str]:
 
 
 _TEXT = """Grey: what was reported. Blue: the model at the estimate, with the central 95 % of the posterior draws. A
-result of role 'therapy' decided numbers of that therapy while everything else was held; a result of role 'check' was
-seen by no fit. A sequence differs from a single therapy only by what the lines before have left behind: antigen,
-clones, exhausted T cells, immunity against the CAR."""
+result of role 'fit' is part of the joint fit; a result of role 'check' was seen by no fit. A sequence differs from a
+single therapy only by what the lines before have left behind: antigen, clones, exhausted T cells, immunity against the
+CAR."""
 _NOTE = """Misfit: signed square root of twice the fall in log-likelihood, positive where the model is above the report.
 For a single patient it is the distance in spreads of an exponential. Standing: calibrated by its own results, informed
 by its class, assumed, or hypothetical."""

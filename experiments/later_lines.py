@@ -12,9 +12,8 @@ from perdure.fitting.therapy_table import SEED
 from perdure.model.simulate import Solver
 
 _HEAD = ("study", "result", "patients", "given", "reported", "model", "misfit")
-_NOTE = """Model at the estimate; misfit in standard errors, beyond 2 is notable. Role therapy: has decided numbers of
-the therapy of that line; role check: no fit has seen it. A percentage without its number of patients is scored as of
-ten."""
+_NOTE = """Model at the estimate; misfit in standard errors, beyond 2 is notable. Role fit: part of the joint fit;
+role check: no fit has seen it. A percentage without its number of patients is scored as of ten."""
 
 
 def reported_table(calibration: Calibration, *, patients: int = 400, seed: int = SEED) -> Table:

@@ -9,7 +9,7 @@ from perdure.model.regimen import Regimen, give, infuse
 from perdure.model.therapy import read_therapy
 from perdure.parameters.units import DAYS_PER_MONTH
 
-EFFICACY = ("orr", "cr_rate", "pfs_median", "pfs_rate", "dor_median")
+EFFICACY = ("orr", "cr_rate", "pfs_median", "pfs_rate", "pfs_interval", "dor_median", "dor_interval")
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """A calibration as a file: values, draws, misfits, seeds and versions; what every projection starts from."""
 
+import gzip
 import json
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -13,9 +13,6 @@ from ..model.catalogue import read_catalogue
 from ..parameters.errors import FileError, InputError, RangeError, unknown
 from ..parameters.files import shipped_file
 from ..parameters.parameter_set import ParameterSet
-from ..parameters.versions import version_of
-from .posterior import Posterior
-from .problem import Evaluation, Problem
 from .search_space import SearchSpace, drawn_from_priors
 
 _FOLDER = Path(__file__).parent / "calibrations"
@@ -69,42 +66,6 @@ class Calibration:
                 values[name] = min(max(parameter.prior.value(coordinate), parameter.low), parameter.high)
         return base.with_values(values)
 
-    def joined(self, other: "Calibration") -> "Calibration":
-        """Put the numbers of a second stage, draw by draw, beside these; what stands in both stays as it is here."""
-        draws = [{**other.draws[k % len(other.draws)], **draw} for k, draw in enumerate(self.draws)]
-        return replace(
-            self, estimate={**other.estimate, **self.estimate}, draws=draws, misfits={**other.misfits, **self.misfits},
-            shrinkage={**other.shrinkage, **self.shrinkage}, about={**self.about, "therapies": other.about},
-        )  # fmt: skip
-
-
-def make_calibration(
-    name: str, problem: Problem, point: np.ndarray, found: Evaluation, posterior: Posterior, about: Mapping[str, object]
-) -> Calibration:
-    """Put the results of a fit together."""
-    space = problem.space
-    misfits = {m.item.id: {"model": short(m.model), "misfit": short(m.misfit)} for m in found.matches}
-    return Calibration(
-        name=name,
-        estimate=rounded(space, point),
-        draws=[rounded(space, draw) for draw in posterior.points],
-        misfits=misfits,
-        shrinkage={key: short(value) for key, value in zip(space.ids, posterior.shrinkage, strict=True)},
-        about={
-            **about,
-            "patients_per_arm": problem.n,
-            "seed": problem.seed,
-            "log_posterior": short(found.log_posterior),
-            "log_likelihood": short(found.log_likelihood),
-            "posterior_evaluations": posterior.evaluations,
-            "posterior_acceptance": short(posterior.acceptance),
-            "posterior_fall_per_parameter": short(posterior.fall),
-            "approximation_fall_per_parameter": short(posterior.fall_before),
-            "versions": {package: version_of(package) for package in ("numpy", "scipy", "llvmlite", "cma")},
-            "python": platform.python_version(),
-        },
-    )
-
 
 def rounded(space: SearchSpace, point: np.ndarray) -> dict[str, float]:
     """Natural values at a point, as a file holds them."""
@@ -117,47 +78,42 @@ def short(value: float) -> float:
 
 
 def write_calibration(calibration: Calibration, path: Path) -> None:
-    """Write a calibration as JSON, whole or not at all."""
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps({"format": FORMAT, **asdict(calibration)}, indent=1) + "\n", encoding="utf-8")
+    """Write a calibration as JSON, compressed if the name ends with .gz, whole or not at all."""
+    text = (json.dumps({"format": FORMAT, **asdict(calibration)}, indent=1) + "\n").encode()
+    draft = path.with_name(path.name + ".tmp")
+    draft.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
     draft.replace(path)
 
 
-THERAPIES = "therapies"
-"""The shipped second stage: numbers of single therapies, each decided by its own results (`therapy_fit`)."""
+def is_file(name: str) -> bool:
+    """Whether the name of a calibration is that of a user's own file."""
+    return str(name).endswith((".json", ".json.gz"))
 
 
-def read_calibration(name: str = "reference", *, therapies: str = THERAPIES) -> Calibration:
-    """Read a shipped calibration by name, or a user's own file when the name ends with .json.
-
-    The numbers of single therapies come from the second stage `therapies`, a name or file too; '' leaves them out.
+def read_calibration(name: str = "reference") -> Calibration:
+    """Read a shipped calibration by name, or a user's own file when the name ends with .json or .json.gz.
 
     Raises
     ------
     UnknownNameError, FileError, RangeError
         If there is no such calibration, or the file is not one, or it does not fit the catalogue.
     """
-    own = str(name).endswith(".json") or str(therapies).endswith(".json")
-    return _joined(name, therapies) if own else _shipped_once(name, therapies)
+    return _read(Path(name)) if is_file(name) else _shipped_once(name)
 
 
 @cache
-def _shipped_once(name: str, therapies: str) -> Calibration:
+def _shipped_once(name: str) -> Calibration:
     """Shipped files do not change while the program runs; a user's own file may."""
-    return _joined(name, therapies)
-
-
-def _joined(name: str, therapies: str) -> Calibration:
-    first = _read(shipped_file(_FOLDER, name, "calibration", ".json"))
-    return first.joined(_read(shipped_file(_FOLDER, therapies, "calibration", ".json"))) if therapies else first
+    return _read(shipped_file(_FOLDER, name, "calibration", ".json.gz"))
 
 
 def _read(path: Path) -> Calibration:
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        table = json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
     except FileNotFoundError:
         raise FileError(f"{path}: there is no such file.") from None
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, EOFError) as problem:
         raise FileError(f"{path}: is not a calibration ({problem}).") from problem
     if not isinstance(table, dict) or table.pop("format", None) != FORMAT:
         raise FileError(f"{path}: is not a calibration of format {FORMAT}; write one with 'perdure fit'.")

@@ -1,16 +1,22 @@
-"""The search for the values with the highest posterior probability."""
+"""The search for the values with the highest posterior probability, from many starts and in two ways."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cma
 import numpy as np
+from scipy.optimize import minimize
 
 from ..parameters.errors import RangeError
 from .search_space import REACH
 
 Progress = Callable[[int, int], None]
-"""Called after every generation with evaluations done and evaluations planned."""
+"""Called with what is done and what is planned."""
+
+SAME_OPTIMUM = 0.5
+"""Searches that end within so many log units of the best have reached the same height."""
+SAME_PLACE = 1.0
+"""And within so many posterior SDs (root mean square over the coordinates) they are at the same place."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,30 @@ class Search:
     evaluations: int
 
 
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """What many searches found, the best first; `ways` says how each searched."""
+
+    searches: tuple[Search, ...]
+    ways: tuple[str, ...]
+    distances: np.ndarray
+
+    @property
+    def best(self) -> Search:
+        """The highest."""
+        return self.searches[0]
+
+    def agreeing(self, way: str = "") -> int:
+        """How many searches (of one way, or of all) reached the best optimum: as high, and at the same place."""
+        top = self.best.log_posterior
+        return sum(
+            top - found.log_posterior <= SAME_OPTIMUM and distance <= SAME_PLACE and way in ("", how)
+            for found, how, distance in zip(self.searches, self.ways, self.distances, strict=True)
+        )
+
+
 def search(
-    log_posterior: Callable[[np.ndarray], float],
+    log_posterior: Callable[[np.ndarray], np.ndarray],
     start: np.ndarray,
     settings: SearchSettings | None = None,
     *,
@@ -45,8 +73,8 @@ def search(
 ) -> Search:
     """Maximise a log posterior by CMA-ES (Hansen & Ostermeier 2001, covariance matrix adaptation).
 
-    It needs no derivatives, which suits endpoints that are counts of virtual patients. `start` is an array (free,) in
-    prior SDs; the search stays within `REACH` of the prior median.
+    It needs no derivatives. `log_posterior` takes points (m, size) and gives (m,); `start` is an array (size,) in prior
+    SDs; the search stays within `REACH` of the prior median.
     """
     settings = settings or SearchSettings()
     options = {"seed": settings.seed, "bounds": [-REACH, REACH], "verbose": -9, "maxfevals": settings.evaluations}
@@ -54,12 +82,52 @@ def search(
     best_point, best, count = np.asarray(start, dtype=float), -np.inf, 0
     while not strategy.stop() and count < settings.evaluations:
         candidates = [np.asarray(candidate) for candidate in strategy.ask()]
-        values = [log_posterior(candidate) for candidate in candidates]
-        strategy.tell(candidates, [-value for value in values])
+        values = np.asarray(log_posterior(np.stack(candidates)))
+        strategy.tell(candidates, [-float(value) for value in values])
         count += len(candidates)
         top = int(np.argmax(values))
         if values[top] > best:
-            best, best_point = values[top], candidates[top]
+            best, best_point = float(values[top]), candidates[top]
         if progress is not None:
             progress(count, settings.evaluations)
     return Search(best_point, best, count)
+
+
+def climb(with_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]], start: np.ndarray) -> Search:
+    """Maximise a log posterior by its gradient (L-BFGS-B, Byrd et al. 1995), within `REACH` of the prior median."""
+
+    def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = with_gradient(point)
+        return -value, -slope
+
+    found = minimize(
+        loss, np.asarray(start, dtype=float), jac=True, method="L-BFGS-B",
+        bounds=[(-REACH, REACH)] * len(start), options={"maxiter": 400},
+    )  # fmt: skip
+    return Search(found.x, -float(found.fun), int(found.nfev))
+
+
+def search_from(
+    starts: Sequence[np.ndarray], log_posterior: Callable[[np.ndarray], np.ndarray],
+    with_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    precision: Callable[[np.ndarray], np.ndarray], *, by_cma: int, evaluations: int, progress: Progress | None = None,
+) -> Starts:  # fmt: skip
+    """Climb by the gradient from every start, and search the first `by_cma` of them by CMA-ES too."""
+    found, ways = [], []
+    planned = len(starts) + by_cma
+    for start in starts:
+        found.append(climb(with_gradient, start))
+        ways.append("gradient")
+        if progress is not None:
+            progress(len(found), planned)
+    for k, start in enumerate(starts[:by_cma]):
+        found.append(search(log_posterior, start, SearchSettings(evaluations, sigma=0.3, seed=k + 1)))
+        ways.append("CMA-ES")
+        if progress is not None:
+            progress(len(found), planned)
+    order = np.argsort([-one.log_posterior for one in found])
+    best = found[order[0]].point
+    metric = precision(best)
+    away = np.array([found[k].point - best for k in order])
+    distances = np.sqrt(np.einsum("mi,ij,mj->m", away, metric, away) / len(best))
+    return Starts(tuple(found[k] for k in order), tuple(ways[k] for k in order), distances)

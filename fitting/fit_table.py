@@ -34,8 +34,12 @@ class FitRow:
         words = self.item.endpoint.replace("_", " ").replace("pfs", "PFS").replace("dor", "DOR").replace("orr", "ORR")
         words = words.replace("mrd", "MRD").replace(" cr ", " CR ").removesuffix(" rate").replace("cr rate", "CR")
         words = "CR" if words == "cr" else words
+        if self.item.from_months is not None:
+            words = words.removesuffix(" interval") + f" from {self.item.from_months:g} to"
+        elif self.item.time_months:
+            words += " at"
         if self.item.time_months:
-            words += f" at {self.item.time_months:g} months"
+            words += f" {self.item.time_months:g} months"
         return f"{words}, {self.item.group}" if self.item.group else words
 
     @property
@@ -43,7 +47,7 @@ class FitRow:
         """Model value with its interval."""
         if self.item.kind == "split":
             return f"HR {self.model:.2f} ({self.low:.2f}-{self.high:.2f})"
-        if self.item.kind == "direction":
+        if self.item.kind in ("direction", "ratio"):
             return f"ratio {self.model:.2f} ({self.low:.2f}-{self.high:.2f})"
         if self.item.kind == "ceiling":
             return f"kill/growth {self.model:.2f} ({self.low:.2f}-{self.high:.2f})"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,10 +12,10 @@ from ..parameters.errors import FileError
 
 
 class Ledger:
-    """Log posteriors by point, one line each, written as they are computed.
+    """What was computed at each point, one line each, written as it is computed.
 
-    A fit is deterministic: started again with the same settings it asks for the same points in the same order, finds
-    them here, and simulates only what is new. A torn last line is dropped.
+    A fit is deterministic: started again with the same settings it asks for the same points, finds them here, and
+    simulates only what is new. A torn last line is dropped. Several threads may write.
 
     Raises
     ------
@@ -24,7 +25,8 @@ class Ledger:
 
     def __init__(self, path: Path, identity: Mapping[str, object]) -> None:
         self._path = path
-        self._known: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._known: dict[str, np.ndarray] = {}
         head = json.dumps(dict(identity), sort_keys=True)
         if not path.exists():
             path.write_text(head + "\n", encoding="utf-8")
@@ -38,27 +40,30 @@ class Ledger:
                 "delete it, or repeat that fit's settings."
             )
         for line in lines[1:]:
-            key, _, value = line.partition(" ")
+            key, *numbers = line.split(" ")
             try:
-                self._known[key] = float(value)
+                self._known[key] = np.array([float(number) for number in numbers])
             except ValueError:
                 break
-        kept = [head, *(f"{key} {value!r}" for key, value in self._known.items())]
+        kept = [head, *(_line(key, values) for key, values in self._known.items())]
         path.write_text("\n".join(kept) + "\n", encoding="utf-8")
 
     def __len__(self) -> int:
         """Number of points known."""
         return len(self._known)
 
-    def remembered(self, evaluate: Callable[[np.ndarray], float]) -> Callable[[np.ndarray], float]:
-        """The same function, asking this ledger first."""
-
-        def ask(point: np.ndarray) -> float:
-            key = hashlib.sha256(np.ascontiguousarray(point, dtype=float).tobytes()).hexdigest()[:20]
-            if key not in self._known:
-                self._known[key] = float(evaluate(point))
+    def ask(self, key: tuple[object, ...], point: np.ndarray, evaluate: Callable[[], np.ndarray]) -> np.ndarray:
+        """What `evaluate` gives at a point under a key, from the record if it is there."""
+        digest = hashlib.sha256(json.dumps(key).encode() + np.ascontiguousarray(point, dtype=float).tobytes())
+        name = digest.hexdigest()[:20]
+        if name not in self._known:
+            values = np.asarray(evaluate(), dtype=float)
+            with self._lock:
+                self._known[name] = values
                 with self._path.open("a", encoding="utf-8") as file:
-                    file.write(f"{key} {self._known[key]!r}\n")
-            return self._known[key]
+                    file.write(_line(name, values) + "\n")
+        return self._known[name]
 
-        return ask
+
+def _line(key: str, values: np.ndarray) -> str:
+    return " ".join([key, *(repr(float(value)) for value in values)])

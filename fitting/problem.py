@@ -1,67 +1,115 @@
-"""The joint fit as one function: a point in the search space in, the log posterior and every misfit out."""
+"""The joint fit as a function: a point in the search space in, what the model says of every fitted result out."""
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from ..model.endpoints import Outcomes
 from ..model.simulate import Solver
-from ..parameters.errors import FitError
+from ..parameters.errors import FitError, InputError, RangeError
 from ..parameters.parameter_set import ParameterSet
 from .arms import Arm, arms_of, run_arm
-from .items import Study
-from .likelihood import ItemMatch, match
+from .items import Item, Study
+from .likelihood import ItemMatch, log_likelihoods, match
 from .predictions import can_predict, predict
 from .search_space import SearchSpace
-from .sequences import compare_sequences
+from .sequences import compare_sequences, predict_sequence
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Log posterior (up to a constant) of one point, and how every item is met."""
+@dataclass(frozen=True)
+class Sizes:
+    """Virtual patients of an evaluation: per arm, per scenario of a first line, and per scenario of a later line."""
 
-    log_posterior: float
-    log_likelihood: float
-    matches: tuple[ItemMatch, ...]
+    arm: int = 300
+    first_line: int = 150
+    later_line: int = 100
+
+    def __post_init__(self) -> None:
+        """Check the sizes."""
+        for name in ("arm", "first_line", "later_line"):
+            if getattr(self, name) < 2:
+                raise RangeError(f"{name} = {getattr(self, name)} virtual patients; expected at least 2.")
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Evidence, free parameters and virtual patients of a fit.
-
-    The same virtual patients serve every point (common random numbers), `n` of them per arm, from `seed`.
-    """
+    """Evidence, free parameters and sizes of a joint fit."""
 
     space: SearchSpace
     studies: tuple[Study, ...]
-    n: int = 200
-    seed: int = 20260101
+    sizes: Sizes = field(default_factory=Sizes)
     solver: Solver = field(default_factory=lambda: Solver(rtol=1e-4, workers=1))
-    threads: int = 2
 
     def __post_init__(self) -> None:
         """There must be something to fit."""
-        if not any(item.role == "fit" for study in self.studies for item in study.items):
+        if not self.fitted:
             raise FitError("no item has the role 'fit'; there is nothing to fit.")
 
-    def evaluate(self, point: np.ndarray, *, roles: Iterable[str] = ("fit",)) -> Evaluation:
-        """Simulate every arm at a point and compare; the prior is a standard normal in every coordinate."""
-        parameters = self.space.at(point)
-        matches = compare(
-            parameters, self.studies, n=self.n, seed=self.seed, solver=self.solver, roles=roles, threads=self.threads
+    @cached_property
+    def fitted(self) -> tuple[tuple[Study, Item], ...]:
+        """Every fitted result with its study, in the order of the files."""
+        return tuple(
+            (study, item)
+            for study in self.studies
+            for item in study.items
+            if item.role == "fit" and can_predict(item) and (item.scenario or study.product)
         )
-        likelihood = sum(m.item.weight * m.log_likelihood for m in matches if m.item.role == "fit")
-        prior = -0.5 * float(np.sum(np.square(point)))
-        return Evaluation(likelihood + prior, likelihood, matches)
 
-    def residuals(self, point: np.ndarray) -> np.ndarray:
-        """Weighted misfits and prior coordinates: half their sum of squares is minus the log posterior."""
-        matches = self.evaluate(point).matches
-        misfits = [math.sqrt(m.item.weight) * (10.0 if math.isnan(m.misfit) else m.misfit) for m in matches]
-        return np.array([*misfits, *point])
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        """The fitted results."""
+        return tuple(item for _, item in self.fitted)
+
+    @cached_property
+    def later(self) -> np.ndarray:
+        """Whether a result is about a later line of therapy: array (items,)."""
+        return np.array([bool(i.scenario) and study.scenario(i.scenario).line > 1 for study, i in self.fitted])
+
+    @cached_property
+    def _arms(self) -> dict[str, Arm]:
+        return arms_of(self.studies, ("fit",))
+
+    def models(self, point: np.ndarray, *, seed: int, later: bool = True) -> np.ndarray:
+        """Model values (items,) in the units of the reports at a point, among virtual patients of a seed.
+
+        NaN where the virtual trial has nobody to compute a value from, and of later lines if they are not asked for.
+        """
+        parameters = self.space.at(point)
+        done: dict[Arm, Outcomes] = {}
+        followed: dict[tuple[str, int], dict] = {}
+        values = np.full(len(self.items), np.nan)
+        for k, (study, item) in enumerate(self.fitted):
+            if self.later[k] and not later:
+                continue
+            try:
+                if item.scenario:
+                    n = self.sizes.later_line if self.later[k] else self.sizes.first_line
+                    cache = followed.setdefault((study.name, n), {})
+                    values[k] = predict_sequence(item, study, parameters, cache, n=n, seed=seed, solver=self.solver)
+                else:
+                    arm = self._arms[study.name]
+                    if arm not in done:
+                        done[arm] = run_arm(parameters, arm, n=self.sizes.arm, seed=seed, solver=self.solver)
+                    values[k] = predict(item, done[arm], parameters, arm)
+            except InputError:  # nobody comes to the line, or to the trial, at a point far from anything that is true
+                continue
+        return values
+
+    def models_of(
+        self, points: Sequence[np.ndarray], seeds: Sequence[int], *, later: bool = True, threads: int = 2
+    ) -> np.ndarray:
+        """`models` of many points, each with its own seed: array (points, items)."""
+        with ThreadPoolExecutor(max(threads, 1)) as pool:
+            jobs = pool.map(lambda job: self.models(job[0], seed=job[1], later=later), zip(points, seeds, strict=True))
+            return np.stack(list(jobs))
+
+    def log_likelihoods(self, models: np.ndarray) -> np.ndarray:
+        """Weighted log-likelihood of every result, shaped like `models` (..., items)."""
+        columns = [item.weight * log_likelihoods(item, models[..., k]) for k, item in enumerate(self.items)]
+        return np.stack(columns, axis=-1)
 
 
 def compare(
@@ -73,10 +121,11 @@ def compare(
     solver: Solver | None = None,
     roles: Iterable[str] = ("fit", "check"),
     threads: int = 2,
+    sequences: bool = False,
 ) -> tuple[ItemMatch, ...]:
     """Model value and misfit of every item with one of the roles that the model computes.
 
-    Of items about a scenario, only those that are fitted: the others are many, and have a table of their own.
+    Items about a scenario only if `sequences` are asked for: they are many, and have a table of their own.
     """
     studies, wanted = tuple(studies), set(roles)
     arms = arms_of(studies, wanted)
@@ -97,6 +146,6 @@ def compare(
             model = predict(item, done[arm], parameters, arm)
             found = match(item, model)
             rows.append(ItemMatch(study.study, item, model, found.log_likelihood, found.misfit))
-    if "fit" in wanted:
-        rows += compare_sequences(parameters, studies, n=n, seed=seed, roles=("fit",), solver=solver)
+    if sequences:
+        rows += compare_sequences(parameters, studies, n=n, seed=seed, roles=wanted, solver=solver)
     return tuple(rows)

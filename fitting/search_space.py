@@ -1,7 +1,9 @@
 """Which numbers a fit may change, and how the search sees them: in prior standard deviations."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -9,8 +11,9 @@ from ..model.therapy import read_therapies
 from ..parameters.errors import FitError
 from ..parameters.parameter_set import ParameterSet
 from ..parameters.prior import Prior
+from .hierarchy import SHARE, Family, families
 
-REFERENCE_FREE = (
+SHARED_FREE = (
     "k_growth_tumour", "k_growth_tumour.spread", "exponent_growth", "k_kill_max", "half_kill", "density_bcma",
     "sd_density", "k_relaxation_density", "hill_density", "k_expansion", "car_t_capacity", "car_t_capacity.spread",
     "fraction_fitness_lost", "suppression_baseline", "k_exhaustion", "hill_competition_host",
@@ -20,13 +23,20 @@ REFERENCE_FREE = (
     "zevor_cel.fraction_engrafted", "zevor_cel.half_density_kill", "zevor_cel.k_death_memory",
     "mixed_line.k_growth_tumour.factor", "mixed_line.k_growth_tumour.spread", "mixed_line.suppression_baseline.factor",
     "earlier_line.k_growth_tumour.factor", "prior_bcma.density_bcma.factor", "prior_bcma.suppression_baseline.factor",
+    "k_clearance_sbcma", "fraction_sbcma_other_cells", "fraction_null_bcma", "fraction_carriers_bcma_loss",
+    "k_exhaustion_host", "k_recovery_host_exhausted", "effect_host_exhaustion_product", "effect_nivolumab",
+    "effect_pembrolizumab",
 )  # fmt: skip
-"""Numbers that the first joint fit changes: those the evidence can inform."""
+"""Numbers that the joint fit changes, beside those that the therapies' own files name as `fitted`."""
 
-PRIOR_ONLY = (
-    "k_internalisation_bcma", "k_exhaustion_host", "k_recovery_host_exhausted", "effect_host_exhaustion_product",
-)  # fmt: skip
+PRIOR_ONLY = ("k_internalisation_bcma",)
 """Shared numbers, beside those of therapies, that projections draw from their priors unless they were fitted."""
+
+
+def free_numbers() -> tuple[str, ...]:
+    """Ids of all numbers that the joint fit changes."""
+    own = [name for therapy in read_therapies() for name in therapy.fitted]
+    return tuple(dict.fromkeys([*SHARED_FREE, *own]))
 
 
 def drawn_from_priors(parameters: ParameterSet, fitted: Collection[str]) -> tuple[str, ...]:
@@ -50,10 +60,15 @@ REACH = 4.0
 
 @dataclass(frozen=True, eq=False)
 class SearchSpace:
-    """Free parameters of a fit; a point is an array (free,) in prior SDs, zero being the prior median."""
+    """Free parameters of a fit; a point is an array (size,) with a standard normal prior in every coordinate.
+
+    The first coordinates are those of `ids`, the last those of the `families` of which a member is free. Without
+    families a coordinate is a number in prior SDs, zero being the prior median; see `hierarchy` for their members.
+    """
 
     ids: tuple[str, ...]
     parameters: ParameterSet
+    families: tuple[Family, ...] = field(default=())
 
     def __post_init__(self) -> None:
         """Every free parameter needs a prior."""
@@ -65,8 +80,24 @@ class SearchSpace:
 
     @property
     def size(self) -> int:
-        """Number of free parameters."""
-        return len(self.ids)
+        """Number of coordinates."""
+        return len(self.ids) + len(self.families)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of every coordinate."""
+        return (*self.ids, *(family.name for family in self.families))
+
+    @cached_property
+    def mix(self) -> np.ndarray:
+        """Matrix (ids, size) that turns a point into prior SDs of the numbers."""
+        matrix = np.eye(len(self.ids), self.size)
+        for k, family in enumerate(self.families):
+            for i, name in enumerate(self.ids):
+                if name in family.members:
+                    matrix[i, i] = math.sqrt(1.0 - SHARE)
+                    matrix[i, len(self.ids) + k] = math.sqrt(SHARE)
+        return matrix
 
     def _prior(self, name: str) -> Prior:
         prior = self.parameters[name].prior
@@ -74,18 +105,50 @@ class SearchSpace:
             raise FitError(f"{name}: has no prior.")
         return prior
 
+    def _value(self, name: str, coordinate: float) -> float:
+        parameter = self.parameters[name]
+        return float(min(max(self._prior(name).value(coordinate), parameter.low), parameter.high))
+
     def values(self, point: Sequence[float] | np.ndarray) -> dict[str, float]:
         """Natural values at a point, kept inside each parameter's range."""
-        result = {}
-        for name, coordinate in zip(self.ids, point, strict=True):
-            parameter = self.parameters[name]
-            result[name] = float(min(max(self._prior(name).value(float(coordinate)), parameter.low), parameter.high))
-        return result
+        coordinates = self.mix @ np.asarray(point, dtype=float)
+        return {name: self._value(name, float(x)) for name, x in zip(self.ids, coordinates, strict=True)}
 
-    def point(self, values: dict[str, float]) -> np.ndarray:
-        """Inverse of `values`; a parameter that is not named stays at its prior median."""
-        return np.array([self._prior(name).coordinate(values[name]) if name in values else 0.0 for name in self.ids])
+    def point(self, values: Mapping[str, float]) -> np.ndarray:
+        """Inverse of `values`; a parameter that is not named stays at its prior median.
+
+        Of the points that have these values it is the one with the highest prior density.
+        """
+        wanted = np.array([self._prior(name).coordinate(values[name]) if name in values else 0.0 for name in self.ids])
+        return self.mix.T @ np.linalg.solve(self.mix @ self.mix.T, wanted)
 
     def at(self, point: Sequence[float] | np.ndarray) -> ParameterSet:
-        """The catalogue with the values of a point."""
-        return self.parameters.with_values(self.values(point), grade="calibrated")
+        """The catalogue with the values of a point, and with what other members of its families borrow from it."""
+        return self.parameters.with_values({**self.values(point), **self.borrowed(point)}, grade="calibrated")
+
+    @cached_property
+    def borrowers(self) -> tuple[tuple[str, int], ...]:
+        """Members of families that are not free themselves, each with the coordinate of its class."""
+        return tuple(
+            (name, len(self.ids) + k)
+            for k, family in enumerate(self.families)
+            for name in family.members
+            if name not in self.ids
+        )
+
+    def borrowed(
+        self, point: Sequence[float] | np.ndarray, rng: np.random.Generator | None = None
+    ) -> dict[str, float]:
+        """Values of the `borrowers`: their mean given the class, or a draw around it."""
+        found = {}
+        for name, place in self.borrowers:
+            own = 0.0 if rng is None else float(np.clip(rng.standard_normal(), -3.0, 3.0))
+            found[name] = self._value(name, math.sqrt(SHARE) * float(point[place]) + math.sqrt(1.0 - SHARE) * own)
+        return found
+
+
+def joint_space(parameters: ParameterSet) -> SearchSpace:
+    """The space of the joint fit: all `free_numbers`, and the families of which one is free."""
+    ids = free_numbers()
+    used = tuple(family for family in families() if set(family.members) & set(ids))
+    return SearchSpace(ids, parameters, used)

@@ -17,9 +17,9 @@ from .reported import read_studies
 from .sequences import compare_sequences, plan_of
 
 SEED = 20263
-"""Virtual patients of the table; others than those of either fit."""
+"""Virtual patients of the table; others than those of the fit."""
 
-_ROLES = ("fit", "therapy", "check")
+_ROLES = ("fit", "check")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def therapy_table(
     """Compare a calibration with every result about a therapy, at the estimate and over posterior draws.
 
     The therapy of a row is the one whose file names the result, else the last that its line gives. Results of a product
-    alone, which the first stage has fitted or checks, are there too; rows are in the order of the therapies.
+    alone are there too; rows are in the order of the therapies.
     """
     every = tuple(read_studies() if studies is None else studies)
     chosen = tuple(study for study in every if study.scenarios)

@@ -1,7 +1,7 @@
-"""The search, its ledger and the whole fit: the top is found, and a fit cut off anywhere ends where it would have."""
+"""The search and its ledger: the top is found, and what was computed before is not computed again."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.fitting import reference_fit as whole_fit
-from perdure.fitting.calibration import read_calibration
-from perdure.fitting.fit import Search, SearchSettings, search
+from perdure.fitting.fit import SearchSettings, search
 from perdure.fitting.ledger import Ledger
-from perdure.fitting.problem import Problem
-from perdure.fitting.reference_fit import FitSettings, reference_fit
-from perdure.fitting.reported import Item, Study, read_studies
-from perdure.fitting.search_space import REACH, REFERENCE_FREE, SearchSpace
+from perdure.fitting.search_space import REACH, SearchSpace, free_numbers
 from perdure.model.catalogue import read_catalogue
-from perdure.model.simulate import Solver
 from perdure.parameters.errors import FileError, FitError, RangeError, UnknownNameError
 
 CATALOGUE = read_catalogue()
-SPACE = SearchSpace(REFERENCE_FREE, CATALOGUE)
+FREE = free_numbers()
+SPACE = SearchSpace(FREE, CATALOGUE)
 TOP = np.array([0.5, -1.0, 1.5, 0.0, -0.3])
 ROOT = np.array(
     [
@@ -37,9 +32,9 @@ IDENTITY = {"seed": 1, "free": ["a", "b"]}
 QUADRATIC_SETTINGS = SearchSettings(240, seed=3)
 
 
-def quadratic(point: np.ndarray) -> float:
+def quadratic(points: np.ndarray) -> np.ndarray:
     """Five correlated coordinates; its highest value is 7, at TOP."""
-    return 7.0 - 0.5 * float(np.sum(np.square(ROOT.T @ (point - TOP))))
+    return 7.0 - 0.5 * np.sum(np.square((np.atleast_2d(points) - TOP) @ ROOT), axis=1)
 
 
 # ---------------------------------------------------------------------------------------------------------- search
@@ -47,15 +42,15 @@ def test_the_search_finds_the_top_of_a_quadratic() -> None:
     found = search(quadratic, np.zeros(5), SearchSettings(2000, seed=2))
     np.testing.assert_allclose(found.point, TOP, atol=1e-3)  # an adapted search gains a digit in some 100 evaluations
     assert found.log_posterior == pytest.approx(7.0, abs=1e-5)
-    assert found.log_posterior == quadratic(found.point)
+    assert found.log_posterior == quadratic(found.point)[0]
 
 
 def test_the_search_stays_within_reach_of_the_prior() -> None:
     asked: list[np.ndarray] = []
 
-    def far_away(point: np.ndarray) -> float:
-        asked.append(point)
-        return -float(np.sum(np.square(point - 10.0)))
+    def far_away(points: np.ndarray) -> np.ndarray:
+        asked.extend(points)
+        return -np.sum(np.square(points - 10.0), axis=1)
 
     found = search(far_away, np.zeros(2), SearchSettings(400, seed=2))
     assert np.abs(asked).max() <= REACH
@@ -72,8 +67,6 @@ def test_the_search_is_the_same_for_a_seed_and_another_for_another() -> None:
 def test_a_seed_that_the_search_would_not_keep_is_refused(seed: int) -> None:
     with pytest.raises(RangeError, match=f"seed of the search = {seed}; expected a whole number of at least 1"):
         SearchSettings(seed=seed)
-    with pytest.raises(RangeError, match="at least 1"):
-        FitSettings(search_seed=seed)
 
 
 def test_the_search_reports_how_far_it_is() -> None:
@@ -86,57 +79,58 @@ def test_the_search_reports_how_far_it_is() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------- ledger
-Function = Callable[[np.ndarray], float]
+Asked = list[float]
 
 
-def interrupted_after(calls: int, of: Function) -> tuple[Function, list[bytes]]:
-    """The same function, stopped by the user at a call; and the points that were really computed."""
-    asked: list[bytes] = []
+def ask_all(ledger: Ledger, places: Sequence[float], asked: Asked, stop_after: int = 10_000) -> list[np.ndarray]:
+    """Values at some places, from the ledger or computed; a user stops it when so many were computed."""
 
-    def evaluate(point: np.ndarray) -> float:
-        if len(asked) == calls:
-            raise KeyboardInterrupt
-        asked.append(point.tobytes())
-        return of(point)
+    def at(place: float) -> Callable[[], np.ndarray]:
+        def evaluate() -> np.ndarray:
+            if len(asked) == stop_after:
+                raise KeyboardInterrupt
+            asked.append(place)
+            return np.array([-1234.5678 - place, math.nan, place / 3.0])
 
-    return evaluate, asked
+        return evaluate
 
-
-def search_with(ledger: Ledger, evaluate: Function) -> Search:
-    return search(ledger.remembered(evaluate), np.zeros(5), QUADRATIC_SETTINGS)
+    return [ledger.ask((7, True), np.array([place, 0.0]), at(place)) for place in places]
 
 
-@pytest.mark.parametrize("calls", [0, 1, 37, 200])
-def test_a_search_that_was_cut_off_goes_on_where_it_stood(tmp_path: Path, calls: int) -> None:
-    never_stopped, all_points = interrupted_after(10_000, quadratic)
-    through = search_with(Ledger(tmp_path / "through.ledger", IDENTITY), never_stopped)
-    path = tmp_path / "cut.ledger"
-    first, before = interrupted_after(calls, quadratic)
+PLACES = [0.0, 1.0, 0.5, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("calls", [0, 1, 3])
+def test_evaluations_that_were_cut_off_go_on_where_they_stood(tmp_path: Path, calls: int) -> None:
+    through = ask_all(Ledger(tmp_path / "through.ledger", IDENTITY), PLACES, [])
+    path, before, after = tmp_path / "cut.ledger", [], []
     with pytest.raises(KeyboardInterrupt):
-        search_with(Ledger(path, IDENTITY), first)
+        ask_all(Ledger(path, IDENTITY), PLACES, before, stop_after=calls)
     ledger = Ledger(path, IDENTITY)
     assert len(ledger) == calls
-    second, after = interrupted_after(10_000, quadratic)
-    resumed = search_with(ledger, second)
-    np.testing.assert_array_equal(resumed.point, through.point)
-    assert resumed.log_posterior == through.log_posterior
-    assert before + after == all_points  # nothing twice, nothing left out
-    assert len(Ledger(path, IDENTITY)) == len(set(all_points))
+    np.testing.assert_array_equal(ask_all(ledger, PLACES, after), through)
+    assert before + after == [0.0, 1.0, 0.5, 2.0]  # nothing twice, nothing left out
+    assert len(Ledger(path, IDENTITY)) == 4
+
+
+def test_another_seed_or_depth_is_another_evaluation(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "fit.ledger", IDENTITY)
+    for key in ((1, True), (2, True), (1, False)):
+        ledger.ask(key, np.zeros(2), lambda key=key: np.array([float(key[0])]))
+    assert len(ledger) == 3
 
 
 @pytest.mark.parametrize("torn", [1, 8, 12, 30])
 def test_a_torn_last_line_is_dropped(tmp_path: Path, torn: int) -> None:
-    path = tmp_path / "fit.ledger"
-    remembered = Ledger(path, IDENTITY).remembered(lambda point: -1234.5678 - point[0])
-    for first in (0.0, 1.0, 2.0):
-        remembered(np.array([first]))
+    path, asked = tmp_path / "fit.ledger", []
+    ask_all(Ledger(path, IDENTITY), [0.0, 1.0, 2.0], asked)
     path.write_text(path.read_text(encoding="utf-8")[:-torn], encoding="utf-8")  # even half a number is a number
     ledger = Ledger(path, IDENTITY)
     assert len(ledger) == 2
-    again, asked = interrupted_after(10, lambda point: -1234.5678 - point[0])
-    values = [ledger.remembered(again)(np.array([first])) for first in (0.0, 1.0, 2.0)]
-    assert values == [-1234.5678, -1235.5678, -1236.5678]
-    assert len(asked) == 1
+    again: Asked = []
+    values = ask_all(ledger, [0.0, 1.0, 2.0], again)
+    assert [value[0] for value in values] == [-1234.5678, -1235.5678, -1236.5678]
+    assert again == [2.0]
     assert len(Ledger(path, IDENTITY)) == 3
 
 
@@ -150,32 +144,32 @@ def test_a_ledger_of_another_fit_is_refused(tmp_path: Path) -> None:
 
 def test_a_ledger_keeps_values_to_the_last_bit(tmp_path: Path) -> None:
     path = tmp_path / "fit.ledger"
-    values = [1.0 / 3.0, -math.pi * 1e5, 5e-324, -math.inf]
-    for k, value in enumerate(values):
-        Ledger(path, IDENTITY).remembered(lambda _, value=value: np.float64(value))(np.array([float(k)]))
-    again, asked = interrupted_after(0, quadratic)
-    remembered = Ledger(path, IDENTITY).remembered(again)
-    assert [remembered(np.array([float(k)])) for k in range(len(values))] == values
-    assert asked == []
+    values = np.array([1.0 / 3.0, -math.pi * 1e5, 5e-324, -math.inf, math.nan])
+    Ledger(path, IDENTITY).ask((1,), np.zeros(1), lambda: values)
+
+    def never() -> np.ndarray:
+        raise AssertionError
+
+    np.testing.assert_array_equal(Ledger(path, IDENTITY).ask((1,), np.zeros(1), never), values)
 
 
 # ---------------------------------------------------------------------------------------------------- search space
 def test_every_free_parameter_of_the_reference_fit_exists_and_has_a_prior() -> None:
-    assert len(set(REFERENCE_FREE)) == len(REFERENCE_FREE)
-    for name in REFERENCE_FREE:
+    assert len(set(FREE)) == len(FREE)
+    for name in FREE:
         prior = CATALOGUE[name].prior
         assert prior is not None, name
         assert prior.value(0.0) == pytest.approx(CATALOGUE[name].value), name
 
 
-@given(st.lists(st.floats(-2.0, 2.0), min_size=len(REFERENCE_FREE), max_size=len(REFERENCE_FREE)))
+@given(st.lists(st.floats(-2.0, 2.0), min_size=len(FREE), max_size=len(FREE)))
 def test_a_point_and_its_values_are_the_same_thing(point: list[float]) -> None:
     values = SPACE.values(point)
     inside = np.array([CATALOGUE[name].low < value < CATALOGUE[name].high for name, value in values.items()])
     np.testing.assert_allclose(SPACE.point(values)[inside], np.array(point)[inside], atol=1e-9)
 
 
-@given(st.lists(st.floats(-50.0, 50.0), min_size=len(REFERENCE_FREE), max_size=len(REFERENCE_FREE)))
+@given(st.lists(st.floats(-50.0, 50.0), min_size=len(FREE), max_size=len(FREE)))
 def test_values_stay_inside_their_ranges(point: list[float]) -> None:
     for name, value in SPACE.values(point).items():
         assert CATALOGUE[name].low <= value <= CATALOGUE[name].high
@@ -185,7 +179,7 @@ def test_the_middle_of_the_search_space_is_the_catalogue() -> None:
     at = SPACE.at(np.zeros(SPACE.size))
     for name in CATALOGUE:
         assert at[name].value == pytest.approx(CATALOGUE[name].value, rel=1e-12)
-        assert at[name].grade == ("calibrated" if name in REFERENCE_FREE else CATALOGUE[name].grade)
+        assert at[name].grade == ("calibrated" if name in FREE else CATALOGUE[name].grade)
     half = SPACE.point({"k_growth_tumour": CATALOGUE["k_growth_tumour"].value * math.exp(0.5)})
     assert half[0] == pytest.approx(1.0)  # its prior SD is 0.5 on the log scale
     np.testing.assert_array_equal(half[1:], 0.0)
@@ -198,79 +192,3 @@ def test_a_search_space_refuses_what_cannot_be_free() -> None:
         SearchSpace(("k_growth_tumour", "blood_volume"), CATALOGUE)
     with pytest.raises(UnknownNameError, match="Did you mean 'k_growth_tumour'"):
         SearchSpace(("k_grwth_tumour",), CATALOGUE)
-
-
-# ------------------------------------------------------------------------------------------- problem and whole fit
-def orr(role: str = "fit", weight: float = 1.0) -> Study:
-    report = {"id": f"trial_{role}", "endpoint": "orr", "kind": "proportion", "value": 80.0, "unit": "%", "n": 50}
-    item = Item.model_validate({**report, "role": role, "weight": weight})
-    return Study(
-        name="trial_1", study="TRIAL-1", title="A trial.", time_zero="first infusion", product="ide_cel",
-        population="late_line", visit_interval_days=28.0, items=(item,),
-    )  # fmt: skip
-
-
-def test_a_problem_without_anything_to_fit_is_refused() -> None:
-    with pytest.raises(FitError, match="no item has the role 'fit'"):
-        Problem(SPACE, (orr("check"),))
-
-
-@pytest.mark.parametrize("weight", [1.0, 0.25])
-def test_half_the_squares_of_the_residuals_are_minus_the_log_posterior(weight: float) -> None:
-    problem = Problem(SPACE, (orr(weight=weight),), n=20, seed=3, solver=Solver(rtol=1e-4, workers=1), threads=1)
-    for point in (np.zeros(SPACE.size), np.linspace(-0.5, 0.5, SPACE.size)):
-        found, residuals = problem.evaluate(point), problem.residuals(point)
-        assert found.log_posterior == pytest.approx(-0.5 * float(residuals @ residuals), rel=1e-9)
-        assert found.log_likelihood == pytest.approx(weight * found.matches[0].log_likelihood)
-        assert found.log_posterior == pytest.approx(found.log_likelihood - 0.5 * float(point @ point))
-
-
-def test_the_sizes_of_a_fit_are_checked() -> None:
-    for name in ("evaluations", "draws", "moves", "patients"):
-        with pytest.raises(RangeError, match=f"{name} = 1; expected at least 2"):
-            FitSettings(**{name: 1})
-
-
-def test_a_fit_refuses_a_place_it_cannot_write_to(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"fit\.toml: the calibration is written as \.json; name it .*fit\.json"):
-        reference_fit(tmp_path / "fit.toml", FitSettings())
-    with pytest.raises(FileError, match="there is no such folder"):
-        reference_fit(tmp_path / "nowhere" / "fit.json", FitSettings())
-    (tmp_path / "fit.ledger").write_text("{}\n", encoding="utf-8")
-    with pytest.raises(FileError, match=r"fit\.ledger: an earlier fit stopped here; go on with --resume"):
-        reference_fit(tmp_path / "fit.json", FitSettings())
-    with pytest.raises(FileError, match="belongs to a fit with other evidence"):
-        reference_fit(tmp_path / "fit.json", FitSettings(), resume=True)
-    assert not (tmp_path / "fit.json").exists()
-
-
-def test_a_whole_fit_cut_off_twice_is_the_fit_that_ran_through(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    study = next(study for study in read_studies() if study.name == "crb_401")
-    monkeypatch.setattr(whole_fit, "REFERENCE_FREE", ("k_growth_tumour", "ide_cel.half_density_kill"))
-    monkeypatch.setattr(whole_fit, "read_studies", lambda: (study,))
-    settings = FitSettings(evaluations=24, draws=6, moves=2, patients=20)
-    through = reference_fit(tmp_path / "through.json", settings)
-    seen: list[str] = []
-
-    def stop_during(stage: str) -> Callable[[str, int, int], None]:
-        def progress(label: str, done: int, total: int) -> None:
-            seen.append(label)
-            if label == stage and done > total / 2:
-                raise KeyboardInterrupt
-
-        return progress
-
-    for stage in ("search", "posterior"):
-        with pytest.raises(KeyboardInterrupt):
-            reference_fit(tmp_path / "cut.json", settings, resume=True, progress=stop_during(stage))
-        assert (tmp_path / "cut.ledger").exists()
-        assert not (tmp_path / "cut.json").exists()
-    resumed = reference_fit(tmp_path / "cut.json", settings, resume=True)
-    assert set(seen) == {"search", "covariance", "posterior"}
-    assert (resumed.estimate, resumed.draws, resumed.shrinkage) == (through.estimate, through.draws, through.shrinkage)
-    assert read_calibration(str(tmp_path / "cut.json"), therapies="") == resumed
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.json", "through.json"]  # no ledger, no draft
-    assert len(resumed.draws) == 6
-    assert set(resumed.misfits) == {item.id for item in study.items if item.role == "fit"}

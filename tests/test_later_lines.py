@@ -12,7 +12,7 @@ def test_every_result_of_a_later_line_stands_beside_the_model() -> None:
         (study.study, item.text)
         for study in read_studies()
         for item in study.items
-        if item.scenario and study.scenario(item.scenario).line > 1 and item.role in {"therapy", "check"}
+        if item.scenario and study.scenario(item.scenario).line > 1 and item.role in {"fit", "check"}
         if can_predict(item)
     ]
     rows = [dict(zip(found.columns, map(str, row), strict=True)) for row in found.rows]

@@ -1,0 +1,117 @@
+"""Whether two samplers drew from one posterior, and which numbers the evidence has tied together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...parameters.errors import RangeError
+
+NOTABLE = 0.5
+"""Correlations below it are left unsaid: a quarter of the variance, and no more than a quarter, is shared."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two sets of draws of a number lie apart: means in SDs of the first set, and ratio of the SDs."""
+
+    name: str
+    mean: float
+    sd_ratio: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Differences of every number, and those that are largest.
+
+    Attributes
+    ----------
+    differences
+        In the order of the numbers.
+    expected
+        SD of the difference of means that sampling alone would give, in posterior SDs; two and a half of it is usual
+        for the largest of a hundred.
+    """
+
+    differences: tuple[Difference, ...]
+    expected: float
+
+    @property
+    def furthest(self) -> Difference:
+        """The number whose means differ most."""
+        return max(self.differences, key=lambda one: abs(one.mean))
+
+    @property
+    def widest(self) -> Difference:
+        """The number whose SDs differ most."""
+        return max(self.differences, key=lambda one: abs(np.log(one.sd_ratio)))
+
+    @property
+    def root_mean_square(self) -> float:
+        """Of the differences of means, in posterior SDs."""
+        return float(np.sqrt(np.mean([one.mean**2 for one in self.differences])))
+
+    @property
+    def text(self) -> str:
+        """In one sentence."""
+        far, wide = self.furthest, self.widest
+        return (
+            f"Means of {len(self.differences)} numbers differ by {self.root_mean_square:.2f} posterior SDs (root mean "
+            f"square; {self.expected:.2f} expected of the draws' number alone), most in {far.name} ({far.mean:+.2f}); "
+            f"SDs differ most in {wide.name} (ratio {wide.sd_ratio:.2f})."
+        )
+
+
+def agreement(
+    names: Sequence[str], one: np.ndarray, two: np.ndarray, *, sizes: tuple[float, float] | None = None
+) -> Agreement:
+    """Compare two sets of draws (draws, numbers) of the same posterior.
+
+    `sizes` are the effective numbers of draws; without them every draw counts as independent.
+    """
+    for draws in (one, two):
+        if draws.ndim != 2 or draws.shape[1] != len(names) or len(draws) < 2:
+            raise RangeError(f"draws = an array of shape {draws.shape}; expected (two draws or more, {len(names)}).")
+    sd_one, sd_two = one.std(axis=0, ddof=1), two.std(axis=0, ddof=1)
+    means = (two.mean(axis=0) - one.mean(axis=0)) / sd_one
+    rows = zip(names, means, sd_two / sd_one, strict=True)
+    first, second = sizes or (len(one), len(two))
+    expected = float(np.sqrt(1.0 / first + 1.0 / second))
+    return Agreement(tuple(Difference(name, float(mean), float(ratio)) for name, mean, ratio in rows), expected)
+
+
+@dataclass(frozen=True)
+class Tie:
+    """Correlation of two numbers in the posterior."""
+
+    one: str
+    other: str
+    correlation: float
+
+    @property
+    def text(self) -> str:
+        """What the evidence has found out about the two together, in a sentence."""
+        share = f"correlation {self.correlation:+.2f}"
+        if self.correlation > 0:
+            return f"{self.one} and {self.other} rise together ({share}): the evidence fixes their difference better."
+        return f"{self.one} falls as {self.other} rises ({share}): the evidence fixes their sum better."
+
+
+def correlations(draws: np.ndarray) -> np.ndarray:
+    """Correlation matrix (numbers, numbers) of draws (draws, numbers), in prior SDs; 0 where a number does not vary."""
+    away = draws - draws.mean(axis=0)
+    scale = np.sqrt(np.sum(away**2, axis=0))
+    scaled = np.divide(away, scale, out=np.zeros_like(away), where=scale > 0)
+    matrix = np.clip(scaled.T @ scaled, -1.0, 1.0)
+    np.fill_diagonal(matrix, 1.0)
+    return matrix
+
+
+def strongest(names: Sequence[str], draws: np.ndarray, *, most: int = 10, least: float = NOTABLE) -> tuple[Tie, ...]:
+    """At most so many pairs of numbers with a correlation of at least so much, strongest first."""
+    matrix = correlations(draws)
+    rows, columns = np.triu_indices(len(names), k=1)
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    found = [Tie(names[i], names[j], float(matrix[i, j])) for i, j in pairs]
+    kept = [tie for tie in found if abs(tie.correlation) >= least]
+    return tuple(sorted(kept, key=lambda tie: -abs(tie.correlation))[:most])
