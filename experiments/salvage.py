@@ -153,14 +153,13 @@ def curve_picture(found: Sequence[LineProjection]) -> Picture:
     return survival_picture(
         curves, name="salvage_pfs", title="Progression-free survival of the next line (simulated)",
         horizon_months=found[0].trial.outcomes.visits.months, risk_every_months=3, origin="start of the line",
-        note="Cells: from their infusion. Band: central 95 % of posterior draws. All extrapolated.",
+        note="Cells: from their infusion. Band: central 95 % of posterior draws.",
     )  # fmt: skip
 
 
 _INTRO = """A research and design tool, not medical advice. All patients are simulated. What one line leaves to the
-next was never fitted: it follows from the mechanisms, and a table below shows how well that meets what was reported.
-For
-the same target treated again the model answers too high."""
+next follows from the mechanisms and from the results of later lines that were fitted; a table below shows how well
+those are met. For the same product given again the model answers too high."""
 _BELIEF_TEXT = """What trials and centres reported of a line after the first, and the model's answer for such patients.
 Where the model answers too high, so does the projection above."""
 _GAIN_TEXT = """Every salvage is given to the same virtual patients, and compared with {}. Cells are counted from their

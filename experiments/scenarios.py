@@ -1,10 +1,11 @@
 """The regimens that are projected by default, and what each of them rests on."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from perdure.fitting.reported import Study, read_studies
-from perdure.model.plan import Plan
+from perdure.fitting.sequences import plan_of
+from perdure.model.plan import Line, Plan
 from perdure.model.regimen import Regimen, give, infuse
 from perdure.model.therapy import read_therapy
 from perdure.parameters.units import DAYS_PER_MONTH
@@ -114,8 +115,13 @@ def footing(scenario: Scenario, studies: Iterable[Study]) -> Footing:
     return Footing(True, f"product and population were fitted to {', '.join(here)}")
 
 
-def footing_of_plan(plan: Plan, population: str, studies: Iterable[Study]) -> Footing:
-    """The same for a plan: of its first line, of every later therapy, and of putting them one after the other."""
+def footing_of_plan(
+    plan: Plan, population: str, studies: Iterable[Study], missed: Collection[str] = ()
+) -> Footing:  # fmt: skip
+    """The same for a plan: of its first line, of every later therapy, and of putting them one after the other.
+
+    `missed` are the ids of results that the calibration does not meet.
+    """
     studies = tuple(studies)
     first = plan.lines[0].regimen
     reasons: list[str] = []
@@ -127,8 +133,32 @@ def footing_of_plan(plan: Plan, population: str, studies: Iterable[Study]) -> Fo
     for therapy in map(read_therapy, named):
         if therapy.grade != "calibrated":
             reasons.append(f"{therapy.short} is {therapy.grade}: {therapy.grade_note.removesuffix('.')}")
-    if len(plan.lines) > 1:
-        reasons.append("no sequence was fitted: what a line leaves to the next follows from the mechanisms alone")
-    return Footing(
-        not reasons, "; ".join(reasons) or "every therapy was fitted to its own results, and none follows another"
-    )
+    if len(plan.lines) == 1:
+        return Footing(not reasons, "; ".join(reasons) or "every therapy was fitted to its own results")
+    reported = fitted_sequences(studies).get((population, given(plan.lines)), {})
+    if not reported:
+        reasons.append("this sequence was not fitted: what a line leaves to the next follows from the mechanisms")
+    elif misses := [study for item, study in reported.items() if item in missed]:
+        reasons.append(f"the fit misses what was reported of this sequence ({', '.join(dict.fromkeys(misses))})")
+    where = ", ".join(dict.fromkeys(reported.values()))
+    return Footing(not reasons, "; ".join(reasons) or f"this sequence was fitted to {where}")
+
+
+Given = tuple[frozenset[str], ...]
+
+
+def given(lines: Iterable[Line]) -> Given:
+    """Therapies of every line, without the conditioning before cells."""
+    return tuple(frozenset(dose.therapy for dose in line.regimen.doses) - {"lymphodepletion"} for line in lines)
+
+
+def fitted_sequences(studies: Iterable[Study]) -> dict[tuple[str, Given], dict[str, str]]:
+    """By population and sequence of therapies: fitted results of its last line, by id, each with its study."""
+    found: dict[tuple[str, Given], dict[str, str]] = {}
+    for study in studies:
+        for item in study.items:
+            scenario = study.scenario(item.scenario) if item.role == "fit" and item.scenario else None
+            if scenario is not None and scenario.line > 1:
+                key = scenario.population, given(plan_of(scenario).lines[: scenario.line])
+                found.setdefault(key, {})[item.id] = study.study
+    return found

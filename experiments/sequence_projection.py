@@ -84,7 +84,7 @@ def project_lines(
         curves = np.array([np.asarray(row[i].pfs().at(grid)) for row in trials[2:]])
         band = anchored(trials[0][i].pfs().at(grid), curves, trials[1][i].pfs().at(grid), 0.0, 1.0)
         number = trials[0][i].line.number
-        standing = footing_of_plan(Plan(plan.lines[:number]), population, studies)
+        standing = footing_of_plan(Plan(plan.lines[:number]), population, studies, calibration.missed)
         found.append(LineProjection(name, plan, number, standing, trials[0][i], band, numbers))
     return tuple(found)
 

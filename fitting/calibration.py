@@ -17,6 +17,8 @@ from .search_space import SearchSpace, drawn_from_priors
 
 _FOLDER = Path(__file__).parent / "calibrations"
 FORMAT = 1
+MISSED = 2.0
+"""A misfit beyond so many standard errors is notable."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Calibration:
     def parameters(self, catalogue: ParameterSet | None = None) -> ParameterSet:
         """The catalogue with the calibrated values, graded as such."""
         return (catalogue or read_catalogue()).with_values(self.estimate, grade="calibrated")
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Ids of the fitted results whose misfit is beyond two standard errors."""
+        return tuple(name for name, row in self.misfits.items() if abs(row["misfit"]) > MISSED)
 
     def draw(self, index: int, catalogue: ParameterSet | None = None) -> ParameterSet:
         """The catalogue at one posterior draw, with what was never fitted drawn from its prior (`drawn_from_priors`).
