@@ -1,16 +1,16 @@
-"""`perdure`: run, plan, follow, fit, experiments, explain, reproduce, doctor."""
+"""`perdure`: run, plan, follow, fit, validate, patients, experiments, explain, reproduce, doctor."""
 
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from perdure.app.console import bar, console, errors, say
+from perdure.app.fit import fit
+from perdure.app.patients import patients
+from perdure.app.validate import validate
 from perdure.parameters.errors import InputError, PerdureError
 
 # Only what --help needs is imported here; each command imports what it runs.
@@ -22,30 +22,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_console = Console()
-_errors = Console(stderr=True)
-
 INTERRUPTED = 130
 
 Patients = Annotated[int, typer.Option(help="Virtual patients per arm at the estimate.")]
 Draws = Annotated[int, typer.Option(help="Posterior draws; each is simulated with --patients-per-draw patients.")]
 Seed = Annotated[int, typer.Option(help="Root seed of the virtual patients.")]
-CalibrationName = Annotated[str, typer.Option(help="Name of a shipped calibration, or a .json file of 'perdure fit'.")]
-
-
-@contextmanager
-def _bar() -> Iterator:
-    """A progress bar that one function feeds: label, done, total."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=_errors, transient=True) as bar:
-        tasks: dict[str, int] = {}
-
-        def feed(label: str, done: int, total: int) -> None:
-            if label not in tasks:
-                tasks[label] = bar.add_task(label, total=total)
-            bar.update(tasks[label], completed=done, total=total)  # type: ignore[arg-type]
-
-        yield feed
+CalibrationName = Annotated[str, typer.Option(help="A shipped calibration, or a file that 'perdure fit' wrote.")]
 
 
 @app.command()
@@ -63,14 +45,14 @@ def run(
     from perdure.experiments.shelf import find_experiment
 
     experiment = find_experiment(name)
-    with _bar() as feed:
+    with bar() as feed:
         settings = Settings(
             patients=patients, draws=draws, patients_per_draw=patients_per_draw, seed=seed, calibration=calibration,
-            folder=out, command=shlex.join(["perdure", *sys.argv[1:]]), progress=feed, say=_say,
+            folder=out, command=shlex.join(["perdure", *sys.argv[1:]]), progress=feed, say=say,
         )  # fmt: skip
         folder = experiment.main(settings)
-    _console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
-    _console.print(f"Figures, their numbers as CSV, and the manifest are beside it in {folder}", soft_wrap=True)
+    console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
+    console.print(f"Figures, their numbers as CSV, and the manifest are beside it in {folder}", soft_wrap=True)
 
 
 @app.command()
@@ -83,11 +65,11 @@ def plan(
     from perdure.model.language.sentence import write_plan
 
     read = _read_plan(words)
-    _say(read.text)
-    _say(f"\nAs a sentence: {write_plan(read)}")
+    say(read.text)
+    say(f"\nAs a sentence: {write_plan(read)}")
     if events is not None:
         write_events(read.first, events)
-        _say(f"Doses from day 0: {events}")
+        say(f"Doses from day 0: {events}")
 
 
 @app.command()
@@ -110,16 +92,16 @@ def follow(
     from perdure.fitting.calibration import read_calibration
 
     read = _read_plan(words)
-    _say(f"{read.text}\n")
-    with _bar() as feed:
+    say(f"{read.text}\n")
+    with bar() as feed:
         found = follow_plan(
             read, population, read_calibration(calibration), line=line, months=months, patients=patients, draws=draws,
             patients_per_draw=patients_per_draw, seed=seed, progress=feed,
         )  # fmt: skip
-    _say(aligned(*table_of(found)))
+    say(aligned(*table_of(found)))
     for one in found:
-        _say(f"\n{one.name}, {one.footing.flag}: {one.footing.reason}.")
-    _say("\nSimulated patients; a research and design tool, not medical advice.")
+        say(f"\n{one.name}, {one.footing.flag}: {one.footing.reason}.")
+    say("\nSimulated patients; a research and design tool, not medical advice.")
 
 
 def _read_plan(words: str):  # noqa: ANN202  # a Plan, which is not imported before it is needed
@@ -134,51 +116,12 @@ def experiments() -> None:
     from perdure.experiments.shelf import all_experiments
 
     for entry in all_experiments():
-        _console.print(f"[bold]{entry.name:22}[/bold] {entry.question} [dim]({entry.time})[/dim]")
+        console.print(f"[bold]{entry.name:22}[/bold] {entry.question} [dim]({entry.time})[/dim]")
 
 
-@app.command()
-def fit(
-    out: Annotated[Path, typer.Option(help="File for the calibration (.json).")] = Path("calibration.json"),
-    evaluations: Annotated[int, typer.Option(help="Evaluations of the joint posterior in the search.")] = 2400,
-    draws: Annotated[int, typer.Option(help="Posterior draws.")] = 120,
-    moves: Annotated[int, typer.Option(help="Metropolis moves of every draw.")] = 8,
-    patients: Annotated[int, typer.Option(help="Virtual patients per arm.")] = 300,
-    seed: Annotated[int, typer.Option(help="Seed of the fit's virtual patients.")] = 20260101,
-    search_seed: Annotated[int, typer.Option(help="Seed of the search.")] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a fit that was cut off.")] = False,
-    therapies: Annotated[
-        bool, typer.Option("--therapies", help="Only the second stage: single therapies, a quarter of an hour.")
-    ] = False,
-) -> None:
-    """Repeat the calibration from scratch: search, covariance, posterior draws. About half an hour on two cores."""
-    if therapies:
-        _fit_therapies(out)
-        return
-    from perdure.fitting.reference_fit import FitSettings, reference_fit
-
-    settings = FitSettings(evaluations, draws, moves, patients, seed, search_seed)
-    with _bar() as feed:
-        calibration = reference_fit(out, settings, resume=resume, progress=feed)
-    worst = sorted(calibration.misfits.items(), key=lambda pair: -abs(pair[1]["misfit"]))[:8]
-    _console.print(f"log posterior {calibration.about['log_posterior']}, worst items (misfit in standard errors):")
-    for name, values in worst:
-        _console.print(f"  {name:38} model {values['model']:<10g} misfit {values['misfit']:+.2f}")
-    _console.print(f"\nCalibration: {out}\nUse it: perdure run --calibration {out}", soft_wrap=True)
-
-
-def _fit_therapies(out: Path) -> None:
-    """Decide the numbers of single therapies on top of the shipped first stage."""
-    from perdure.fitting.calibration import read_calibration, write_calibration
-    from perdure.fitting.reported import read_studies
-    from perdure.fitting.therapy_fit import fit_therapies
-
-    with _bar() as feed:
-        found = fit_therapies(read_calibration(therapies=""), read_studies(), progress=feed)
-    write_calibration(found, out)
-    for name, values in found.misfits.items():
-        _console.print(f"  {name:48} model {values['model']:<10g} misfit {values['misfit']:+.2f}")
-    _console.print(f"\nSecond stage: {out}", soft_wrap=True)
+app.command()(fit)
+app.command()(validate)
+app.command()(patients)
 
 
 @app.command()
@@ -189,7 +132,7 @@ def explain(
     """Show a number's value, unit, range, source with quote, and the equations that use it."""
     from perdure.app.explain import explain_symbol
 
-    _say(explain_symbol(symbol, calibration))
+    say(explain_symbol(symbol, calibration))
 
 
 @app.command()
@@ -200,9 +143,9 @@ def reproduce(
     from perdure.model.reproduce import recorded, reproduce
 
     said = recorded(file)
-    _say(f"recorded: {said['reason']} on day {said['day']!r}")
+    say(f"recorded: {said['reason']} on day {said['day']!r}")
     now = reproduce(file).failures
-    _say(f"now:      {now[0].reason} on day {now[0].day!r}" if now else "now:      integrated to the end")
+    say(f"now:      {now[0].reason} on day {now[0].day!r}" if now else "now:      integrated to the end")
 
 
 @app.command()
@@ -214,7 +157,7 @@ def doctor() -> None:
     for finding in examine():
         healthy = healthy and finding.fine
         mark = "[green]ok  [/green]" if finding.fine else "[red]FAIL[/red]"
-        _console.print(f"{mark} {finding.what}: {finding.found}", soft_wrap=True)
+        console.print(f"{mark} {finding.what}: {finding.found}", soft_wrap=True)
     if not healthy:
         raise typer.Exit(1)
 
@@ -225,12 +168,8 @@ def version_option(version: Annotated[bool, typer.Option("--version", help="Show
     if version:
         from perdure import __version__
 
-        _console.print(f"perdure {__version__}")
+        console.print(f"perdure {__version__}")
         raise typer.Exit
-
-
-def _say(text: str) -> None:
-    _console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -238,14 +177,14 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        _errors.print(f"perdure: {error}", markup=False, highlight=False, soft_wrap=True)
+        errors.print(f"perdure: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
     except PerdureError as error:
-        _errors.print(f"perdure: {error}", markup=False, highlight=False, soft_wrap=True)
+        errors.print(f"perdure: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as stop:
         # typer turns Ctrl-C into a silent exit with code 130
         if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:
             raise
-        _errors.print("perdure: stopped; nothing half-written is left. A fit goes on with --resume.", markup=False)
+        errors.print("perdure: stopped; nothing half-written is left. A fit goes on with --resume.", markup=False)
         sys.exit(INTERRUPTED)

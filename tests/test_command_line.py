@@ -30,7 +30,7 @@ TABLES = {  # what these write, at least
     "overview": {"fit_table.csv", "projections.csv", "pfs_ide_cel.csv", "pfs_cilta_cel.csv", "causes.csv", "gain.csv"},
     "expansion_threshold": {"split.csv", "pfs_by_peak.csv", "gain_by_peak.csv"},
     "typical_patient": {"dates.csv", "tumour.csv", "cells.csv"},
-    "catalogue": {"results.csv", "therapies.csv", "results_therapy.csv", "results_check.csv"},
+    "catalogue": {"results.csv", "therapies.csv", "results_fit.csv", "results_check.csv"},
     "salvage": {"salvage.csv", "reported.csv", "salvage_gain.csv", "salvage_pfs.csv"},
 }
 
@@ -48,7 +48,8 @@ def test_help_names_every_command_and_says_what_perdure_is_not(run_perdure: Perd
     code, out, _ = run_perdure("--help")
     assert code == 0
     assert "Not medical advice." in out
-    assert set(COMMANDS) == {"run", "plan", "follow", "experiments", "fit", "explain", "reproduce", "doctor"}
+    named = "run plan follow experiments fit validate patients explain reproduce doctor"
+    assert set(COMMANDS) == set(named.split())
     for command in COMMANDS:
         assert f" {command} " in out
 
@@ -129,8 +130,11 @@ def test_a_quantity_and_a_state_are_explained_with_their_formula(run_perdure: Pe
         (("run", "--seed", "-1"), "seed = -1; expected a whole number of at least 0"),
         (("run", "--calibration", "refrence"), "There is no calibration 'refrence'. Did you mean 'reference'?"),
         (("run", "--calibration", "missing.json"), "missing.json: there is no such file."),
-        (("fit", "--evaluations", "0"), "evaluations = 0; expected at least 2."),
-        (("fit", "--out", "fit.txt"), "fit.txt: the calibration is written as .json; name it for example fit.json."),
+        (("fit", "--patients", "1"), "arm = 1 virtual patients; expected at least 2."),
+        (
+            ("fit", "--out", "fit.txt"),
+            "fit.txt: the calibration is written as .json or .json.gz; name it so, for example fit.json.",
+        ),
         (("fit", "--out", "nowhere/fit.json"), "nowhere: there is no such folder for the calibration."),
     ],
 )

@@ -1,0 +1,30 @@
+"""What every command writes with: two consoles, a progress bar, plain text."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+console = Console()
+errors = Console(stderr=True)
+
+
+@contextmanager
+def bar() -> Iterator:
+    """A progress bar that one function feeds: label, done, total."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=True) as shown:
+        tasks: dict[str, int] = {}
+
+        def feed(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = shown.add_task(label, total=total)
+            shown.update(tasks[label], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield feed
+
+
+def say(text: str) -> None:
+    """Print text as it is: no markup, no colours, no breaking of long lines."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
