@@ -190,8 +190,8 @@ def _about(
             way: [found.starts.agreeing(way), found.starts.ways.count(way)] for way in ("gradient", "CMA-ES")
         },
         "sampling": {
-            "largest_r_hat": short(float(np.max(run.convergence.r_hat))),
-            "largest_r_hat_between_ensembles": short(float(np.max(run.between))),
+            "largest_r_hat": short(float(np.max(run.between))),  # of many short chains: Margossian et al. 2024
+            "largest_r_hat_of_single_walkers": short(float(np.max(run.convergence.r_hat))),
             "smallest_ess_bulk": short(float(np.min(run.convergence.ess_bulk))),
             "smallest_ess_tail": short(float(np.min(run.convergence.ess_tail))),
             "acceptance": short(float(np.mean(run.acceptance))),

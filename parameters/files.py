@@ -55,5 +55,6 @@ def shipped_file(folder: Path, name: str, kind: str, suffix: str) -> Path:
         return Path(name)
     path = folder / f"{name}{suffix}"
     if not path.is_file():
-        raise unknown(kind, str(name), (file.name.removesuffix(suffix) for file in folder.glob(f"*{suffix}")))
+        names = (file.name.removesuffix(suffix) for file in folder.glob(f"*{suffix}"))
+        raise unknown(kind, str(name), [known for known in names if "." not in known])
     return path

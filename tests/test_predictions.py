@@ -285,8 +285,7 @@ def test_joined_groups_are_the_groups_side_by_side() -> None:
 def test_every_fitted_report_has_a_prediction_and_a_misfit() -> None:
     fitted = [one for entry in STUDIES for one in entry.items if one.role == "fit"]
     asked = [one.id for one in sorted(fitted, key=lambda one: bool(one.scenario))]  # those about a scenario stand last
-    rows = compare(read_calibration().parameters(), STUDIES, n=60, seed=2, solver=QUICK, roles=("fit",), threads=1,
-                   sequences=True)
+    rows = compare(read_calibration().parameters(), STUDIES, n=60, seed=2, solver=QUICK, roles=("fit",), sequences=True)
     assert [row.item.id for row in rows] == asked
     for row in rows:
         beyond = row.item.high is None and row.model == np.inf  # nor is its upper bound in the trial

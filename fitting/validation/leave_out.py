@@ -35,6 +35,9 @@ Noise = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """Model values (m, items) with the error of the emulator added, on whatever scale it lives."""
 
 
+Sample = Callable[[Callable[[np.ndarray], np.ndarray], np.ndarray], np.ndarray]
+
+
 @dataclass(frozen=True)
 class Prediction:
     """A report of a trial that was left out, and what the other trials say of it, in the unit of the report.
@@ -153,7 +156,7 @@ def leave_one_out(
     draws: np.ndarray,
     *,
     noise: Noise | None = None,
-    sample: Callable[[Callable[[np.ndarray], np.ndarray]], np.ndarray] | None = None,
+    sample: Sample | None = None,
     seed: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> LeaveOneOut:
@@ -166,7 +169,8 @@ def leave_one_out(
     draws
         Of the full posterior, (m, numbers), at least some thousand.
     sample
-        Draws (m, numbers) from a posterior with another log likelihood; sequential Monte Carlo if it is not given.
+        Draws (m, numbers) of the posterior without some results, of its log likelihood and of the mask (items,) of those;
+        sequential Monte Carlo from the prior if it is not given.
     """
     if len(studies) != len(items):
         raise RangeError(f"studies = {len(studies)} names for {len(items)} items; expected one for each.")
@@ -182,7 +186,7 @@ def leave_one_out(
             chosen = draws[rng.choice(len(draws), size=PREDICTED, p=smoothed.weights)]
             trials.append(LeftOut(name, smoothed.k_hat, smoothed.effective, resampled=False))
         else:
-            anew = (sample or _smc(draws.shape[1], seed))(_without(log_likelihoods, own))
+            anew = (sample or _smc(draws.shape[1], seed))(_without(log_likelihoods, own), own)
             chosen = anew[rng.integers(len(anew), size=PREDICTED)]
             trials.append(LeftOut(name, smoothed.k_hat, float(len(anew)), resampled=True))
         values = models(chosen)
@@ -198,8 +202,8 @@ def _without(log_likelihoods: LogLikelihoods, own: np.ndarray) -> Callable[[np.n
     return lambda points: log_likelihoods(points)[:, ~own].sum(axis=1)
 
 
-def _smc(numbers: int, seed: int) -> Callable[[Callable[[np.ndarray], np.ndarray]], np.ndarray]:
-    return lambda log_likelihood: sample_smc(log_likelihood, numbers, SmcSettings(seed=seed)).points
+def _smc(numbers: int, seed: int) -> Sample:
+    return lambda log_likelihood, _: sample_smc(log_likelihood, numbers, SmcSettings(seed=seed)).points
 
 
 def predicted(study: str, item: Item, models: np.ndarray, rng: np.random.Generator) -> Prediction:
