@@ -32,9 +32,9 @@ def fit(
             folder = write_fit_report(calibration, runs, progress=feed)
         say(f"Report: {folder / 'report.html'}")
         return
-    from perdure.fitting.joint_fit import FitSettings
-    from perdure.fitting.problem import Sizes
-    from perdure.fitting.reference_fit import reference_fit
+    from perdure.fitting.joint.problem import Sizes
+    from perdure.fitting.joint.reference_fit import reference_fit
+    from perdure.fitting.joint.rounds import FitSettings
 
     sizes = Sizes(patients, max(2, patients * 2 // 5), max(2, patients // 4))
     settings = FitSettings(draws=draws, seed=seed, sizes=sizes)

@@ -15,15 +15,15 @@ import numpy as np
 from peers.lsoda_scipy import ScipyLsoda
 from peers.problem import Problem as SamePatients
 
-from perdure.fitting.design import prior_points
 from perdure.fitting.individual.data import Subject
 from perdure.fitting.individual.map_fit import individual_fit
 from perdure.fitting.individual.mechanistic import mechanistic_model
-from perdure.fitting.joint_fit import FitSettings
-from perdure.fitting.points import read_points
-from perdure.fitting.problem import Problem, Sizes
+from perdure.fitting.joint.design import prior_points
+from perdure.fitting.joint.points import read_points
+from perdure.fitting.joint.problem import Problem, Sizes
+from perdure.fitting.joint.rounds import FitSettings
+from perdure.fitting.joint.search_space import joint_space
 from perdure.fitting.reported import read_studies
-from perdure.fitting.search_space import joint_space
 from perdure.model.catalogue import read_catalogue
 from perdure.model.regimen import infuse
 from perdure.model.simulate import Solver, simulate

@@ -10,17 +10,17 @@ from perdure.experiments.fit_labels import number_labels, renamed, result_labels
 from perdure.experiments.pictures.labels import number_text
 from perdure.experiments.report.run_folder import RunFolder
 from perdure.experiments.weighed_projection import TwoPopulations
-from perdure.fitting.assessment import Assessment, AssessmentSettings, assess
 from perdure.fitting.calibration import Calibration
-from perdure.fitting.emulator import Emulator
 from perdure.fitting.identifiability.settling import settling_evidence
 from perdure.fitting.identifiability.verdict import verdicts
 from perdure.fitting.items import Item, Study
-from perdure.fitting.long_checks import LongChecks
-from perdure.fitting.points import FitPoints
+from perdure.fitting.joint.assessment import Assessment, AssessmentSettings, assess
+from perdure.fitting.joint.emulator import Emulator
+from perdure.fitting.joint.long_checks import LongChecks
+from perdure.fitting.joint.points import FitPoints
+from perdure.fitting.joint.problem import Problem
+from perdure.fitting.joint.search_space import SearchSpace
 from perdure.fitting.predictions import can_predict
-from perdure.fitting.problem import Problem
-from perdure.fitting.search_space import SearchSpace
 from perdure.fitting.validation.user_evidence import UserValidation, validate_user_evidence
 
 Progress = Callable[[str, int, int], None]

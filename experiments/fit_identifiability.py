@@ -13,9 +13,9 @@ from perdure.experiments.pictures.identifiability import profile_picture
 from perdure.experiments.pictures.index_bars import morris_picture, sobol_picture
 from perdure.experiments.pictures.picture import Picture
 from perdure.experiments.report.report import Section, Table
-from perdure.fitting.hierarchy import SHARE, Family
 from perdure.fitting.identifiability.profile import Profile
 from perdure.fitting.identifiability.verdict import Verdict, counted
+from perdure.fitting.joint.hierarchy import SHARE, Family
 
 HEADLINES = ("crb_401_pfs_median", "crb_401_orr", "legend_2_pfs_60", "legend_2_cr")
 """Results whose sensitivities are drawn, of those that were fitted."""

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from perdure.fitting.fit_table import FitRow
 from perdure.fitting.items import Item, Study
-from perdure.fitting.problem import Problem
-from perdure.fitting.search_space import SearchSpace
+from perdure.fitting.joint.problem import Problem
+from perdure.fitting.joint.search_space import SearchSpace
 from perdure.model.therapy import read_therapies, read_therapy
 
 _WORDS = {

@@ -28,15 +28,15 @@ from perdure.experiments.fit_validation import (
 from perdure.experiments.report.report import Report, Section, write_report
 from perdure.experiments.report.run_folder import RunFolder, new_run
 from perdure.experiments.treat import SEED
-from perdure.fitting.assessment import AssessmentSettings
 from perdure.fitting.calibration import is_file, read_calibration
 from perdure.fitting.identifiability.verdict import counted
-from perdure.fitting.joint_fit import checksum
-from perdure.fitting.long_checks import LongChecks, checks_file, read_checks, same_fit
-from perdure.fitting.points import FitPoints, points_file, read_points
-from perdure.fitting.problem import Problem
+from perdure.fitting.joint.assessment import AssessmentSettings
+from perdure.fitting.joint.long_checks import LongChecks, checks_file, read_checks, same_fit
+from perdure.fitting.joint.points import FitPoints, points_file, read_points
+from perdure.fitting.joint.problem import Problem
+from perdure.fitting.joint.rounds import checksum
+from perdure.fitting.joint.search_space import joint_space
 from perdure.fitting.reported import read_studies
-from perdure.fitting.search_space import joint_space
 from perdure.model.catalogue import read_catalogue
 
 _SECTIONS = (
@@ -149,7 +149,7 @@ def _checks(calibration: str, points: FitPoints, problem: Problem) -> tuple[Long
     if known is None:
         return None, (
             f"Simulation-based calibration and simulate-and-recover are not shipped with this calibration ({name}); "
-            "'python -m perdure.fitting.long_checks' makes them."
+            "'python -m perdure.fitting.joint.long_checks' makes them."
         )
     if not same_fit(known, points):
         return (

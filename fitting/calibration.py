@@ -13,7 +13,7 @@ from ..model.catalogue import read_catalogue
 from ..parameters.errors import FileError, InputError, RangeError, unknown
 from ..parameters.files import shipped_file
 from ..parameters.parameter_set import ParameterSet
-from .search_space import SearchSpace, drawn_from_priors
+from .joint.search_space import SearchSpace, drawn_from_priors
 
 _FOLDER = Path(__file__).parent / "calibrations"
 FORMAT = 1

@@ -9,8 +9,8 @@ from ..model.simulate import Solver
 from .anchored import anchored, interval
 from .calibration import Calibration
 from .items import Item, Study
+from .joint.problem import compare
 from .likelihood import ItemMatch
-from .problem import compare
 from .reported import read_studies
 
 SEED = 20262

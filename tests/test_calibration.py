@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from perdure.fitting.calibration import Calibration, read_calibration, rounded, write_calibration
-from perdure.fitting.search_space import PRIOR_ONLY, SearchSpace, drawn_from_priors
+from perdure.fitting.joint.search_space import PRIOR_ONLY, SearchSpace, drawn_from_priors
 from perdure.model.catalogue import read_catalogue
 from perdure.parameters.errors import FileError, InputError, RangeError, UnknownNameError
 

@@ -12,9 +12,9 @@ from scipy.optimize import minimize_scalar
 from perdure.fitting.arms import Arm, arms_of, run_arm
 from perdure.fitting.curve import FEWEST_EVENTS, intervals, reconstruct_curve
 from perdure.fitting.items import Curve
+from perdure.fitting.joint.problem import compare
 from perdure.fitting.likelihood import match
 from perdure.fitting.predictions import can_predict, predict
-from perdure.fitting.problem import compare
 from perdure.fitting.reported import read_studies, read_study
 from perdure.model.catalogue import read_catalogue
 from perdure.model.endpoints import Outcomes, Visits

@@ -4,16 +4,16 @@
 import numpy as np
 import pytest
 
-from perdure.fitting.design import prior_points
-from perdure.fitting.emulator import Emulator
-from perdure.fitting.hierarchy import SHARE, families
-from perdure.fitting.problem import Problem, Sizes
-from perdure.fitting.quadratic import Quadratic, learn
-from perdure.fitting.relevance import relevant
+from perdure.fitting.joint.design import prior_points
+from perdure.fitting.joint.emulator import Emulator
+from perdure.fitting.joint.hierarchy import SHARE, families
+from perdure.fitting.joint.problem import Problem, Sizes
+from perdure.fitting.joint.quadratic import Quadratic, learn
+from perdure.fitting.joint.relevance import relevant
+from perdure.fitting.joint.scale import from_scale, to_scale
+from perdure.fitting.joint.scoring import Scoring
+from perdure.fitting.joint.search_space import joint_space
 from perdure.fitting.reported import read_studies
-from perdure.fitting.scale import from_scale, to_scale
-from perdure.fitting.scoring import Scoring
-from perdure.fitting.search_space import joint_space
 from perdure.model.catalogue import read_catalogue
 
 CATALOGUE = read_catalogue()

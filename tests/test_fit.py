@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.fitting.fit import SearchSettings, search
-from perdure.fitting.ledger import Ledger
-from perdure.fitting.search_space import REACH, SearchSpace, free_numbers
+from perdure.fitting.joint.ledger import Ledger
+from perdure.fitting.joint.search import SearchSettings, search
+from perdure.fitting.joint.search_space import REACH, SearchSpace, free_numbers
 from perdure.model.catalogue import read_catalogue
 from perdure.parameters.errors import FileError, FitError, RangeError, UnknownNameError
 

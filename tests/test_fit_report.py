@@ -14,23 +14,23 @@ from perdure.experiments.fit_labels import number_label, number_labels, renamed,
 from perdure.experiments.pictures.picture import picture_csv
 from perdure.experiments.pictures.predictive import PredictedRow, predicted_picture
 from perdure.experiments.pictures.validation import coverage_picture, ranks_picture, recovery_picture
-from perdure.fitting import reference_fit as whole_fit
-from perdure.fitting.assessment import AssessmentSettings
-from perdure.fitting.joint_fit import FitSettings
-from perdure.fitting.long_checks import (
+from perdure.fitting.joint import reference_fit as whole_fit
+from perdure.fitting.joint.assessment import AssessmentSettings
+from perdure.fitting.joint.long_checks import (
     LongChecks,
     checks_file,
     read_checks,
     run_long_checks,
     write_checks,
 )
-from perdure.fitting.points import read_points
-from perdure.fitting.problem import Problem, Sizes
-from perdure.fitting.reference_fit import reference_fit
+from perdure.fitting.joint.points import read_points
+from perdure.fitting.joint.problem import Problem, Sizes
+from perdure.fitting.joint.reference_fit import reference_fit
+from perdure.fitting.joint.rounds import FitSettings
+from perdure.fitting.joint.search_space import SearchSpace, joint_space
 from perdure.fitting.reported import read_studies
 from perdure.fitting.samplers.ensemble import EnsembleSettings
 from perdure.fitting.samplers.smc import SmcSettings
-from perdure.fitting.search_space import SearchSpace, joint_space
 from perdure.fitting.validation.leave_out import CURVE, Coverage
 from perdure.fitting.validation.recovery import Recovered, Recovery
 from perdure.fitting.validation.simulation_based import Calibrated

@@ -6,21 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perdure.fitting import reference_fit as whole_fit
 from perdure.fitting.calibration import read_calibration
-from perdure.fitting.design import Design, evaluate, prior_points
-from perdure.fitting.fit import Starts, climb, search_from
 from perdure.fitting.items import Item, Study
-from perdure.fitting.joint_fit import FitSettings, around
-from perdure.fitting.learning import learn_emulator, patient_noise
-from perdure.fitting.points import read_points
-from perdure.fitting.problem import Problem, Sizes
-from perdure.fitting.reference_fit import reference_fit
+from perdure.fitting.joint import reference_fit as whole_fit
+from perdure.fitting.joint.design import Design, evaluate, prior_points
+from perdure.fitting.joint.learning import learn_emulator, patient_noise
+from perdure.fitting.joint.points import read_points
+from perdure.fitting.joint.problem import Problem, Sizes
+from perdure.fitting.joint.reference_fit import reference_fit
+from perdure.fitting.joint.rounds import FitSettings, around
+from perdure.fitting.joint.scale import to_scale
+from perdure.fitting.joint.search import Starts, climb, search_from
+from perdure.fitting.joint.search_space import SearchSpace, joint_space
 from perdure.fitting.reported import read_studies
 from perdure.fitting.samplers.ensemble import EnsembleSettings
 from perdure.fitting.samplers.smc import SmcSettings
-from perdure.fitting.scale import to_scale
-from perdure.fitting.search_space import SearchSpace, joint_space
 from perdure.model.catalogue import read_catalogue
 from perdure.parameters.errors import FileError, FitError, RangeError
 

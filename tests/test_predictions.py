@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from perdure.fitting import problem
 from perdure.fitting.arms import Arm, arms_of, join, run_arm, run_arms
 from perdure.fitting.calibration import read_calibration
+from perdure.fitting.joint import problem
+from perdure.fitting.joint.problem import compare
 from perdure.fitting.predictions import SUSTAINED_MONTHS, can_predict, predict
-from perdure.fitting.problem import compare
 from perdure.fitting.reported import Item, Study, read_studies
 from perdure.fitting.treatment import Treatment
 from perdure.model.catalogue import read_catalogue

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from perdure.fitting.arms import arms_of, run_arm
-from perdure.fitting.fit import climb
-from perdure.fitting.joint_fit import FitSettings, joint_fit
-from perdure.fitting.ledger import Ledger
+from perdure.fitting.joint.ledger import Ledger
+from perdure.fitting.joint.problem import Problem, Sizes
+from perdure.fitting.joint.rounds import FitSettings, joint_fit
+from perdure.fitting.joint.search import climb
+from perdure.fitting.joint.search_space import SearchSpace
 from perdure.fitting.likelihood import MEDIAN_FACTOR, MEDIAN_OF_NORMAL, QUARTILE_WIDTH
 from perdure.fitting.predictions import predict
-from perdure.fitting.problem import Problem, Sizes
 from perdure.fitting.reported import Item, Study
 from perdure.fitting.samplers.smc import SmcSettings, sample_smc
-from perdure.fitting.search_space import SearchSpace
 from perdure.model.catalogue import read_catalogue
 from perdure.model.simulate import Solver
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.stats import genpareto
 
+from perdure.fitting.joint.search_space import REACH
 from perdure.fitting.samplers.agreement import agreement, correlations, strongest
 from perdure.fitting.samplers.convergence import convergence, ess_bulk, ess_tail, nested_r_hat, pareto_smoothed, r_hat
 from perdure.fitting.samplers.ensemble import EnsembleSettings, Refresh, Snooker, sample_ensembles
 from perdure.fitting.samplers.smc import SmcSettings, sample_smc, sample_smc_from
-from perdure.fitting.search_space import REACH
 from perdure.parameters.errors import FitError, RangeError
 
 LogLikelihood = Callable[[np.ndarray], np.ndarray]

@@ -15,7 +15,7 @@ from emcee.autocorr import integrated_time
 from emcee.moves import DEMove, MHMove, Move, RedBlueMove, StretchMove
 
 from ...parameters.errors import FitError, RangeError
-from ..search_space import REACH
+from ..joint.search_space import REACH
 from .convergence import Convergence, convergence, nested_r_hat
 
 LogLikelihood = Callable[[np.ndarray], np.ndarray]

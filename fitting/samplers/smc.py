@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...parameters.errors import FitError, RangeError
-from ..search_space import REACH
+from ..joint.search_space import REACH
 
 LogLikelihood = Callable[[np.ndarray], np.ndarray]
 """Log likelihoods (m,) of points (m, numbers) in prior SDs, up to a constant."""

@@ -169,8 +169,8 @@ def leave_one_out(
     draws
         Of the full posterior, (m, numbers), at least some thousand.
     sample
-        Draws (m, numbers) of the posterior without some results, of its log likelihood and of the mask (items,) of those;
-        sequential Monte Carlo from the prior if it is not given.
+        Draws (m, numbers) of the posterior without some results, from its log likelihood and the mask (items,) of
+        those; sequential Monte Carlo from the prior if it is not given.
     """
     if len(studies) != len(items):
         raise RangeError(f"studies = {len(studies)} names for {len(items)} items; expected one for each.")

@@ -15,8 +15,8 @@ from scipy.stats import binom, chi2
 
 from ...parameters.errors import FitError, RangeError
 from ..items import Item
+from ..joint.search_space import REACH
 from ..samplers.smc import SmcSettings, sample_smc
-from ..search_space import REACH
 from .leave_out import LogLikelihoods, Noise
 from .synthetic import HELD, synthesise
 

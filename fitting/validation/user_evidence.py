@@ -13,9 +13,9 @@ from ..anchored import anchored, interval
 from ..calibration import Calibration
 from ..fit_table import FitRow
 from ..items import Item, Study
+from ..joint.problem import compare
 from ..likelihood import ItemMatch
 from ..predictions import can_predict
-from ..problem import compare
 from ..reported import read_studies, read_study
 from .leave_out import Coverage, Prediction, coverage_of, predicted
 

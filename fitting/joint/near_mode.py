@@ -1,15 +1,15 @@
 """Draws of a posterior that an emulator knows: sequential Monte Carlo from a Gaussian around its own highest point.
 
-It removes what is wrong with the Gaussian, and takes fewer stages than from the prior. A Gaussian that is much wider, or
-around another place, must not be used: among a hundred numbers some hundred particles then end too close together, and
-intervals would be too narrow.
+It removes what is wrong with the Gaussian, and takes fewer stages than from the prior. A Gaussian that is much wider,
+or around another place, must not be used: among a hundred numbers some hundred particles then end too close together,
+and intervals would be too narrow.
 """
 
 import numpy as np
 
+from ..samplers.smc import SmcSettings, sample_smc_from
 from .emulator import Emulator
-from .fit import climb
-from .samplers.smc import SmcSettings, sample_smc_from
+from .search import climb
 
 WIDER = 1.5
 """The Gaussian has so many times the covariance of the Laplace approximation."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..model.language.sentence import read_plan
-from ..model.therapy import read_therapies
-from ..parameters.population import read_populations
-from .arms import arms_of
-from .items import Item, Study
-from .scenario import Scenario
+from ...model.language.sentence import read_plan
+from ...model.therapy import read_therapies
+from ...parameters.population import read_populations
+from ..arms import arms_of
+from ..items import Item, Study
+from ..scenario import Scenario
 
 
 def relevant(ids: Sequence[str], study: Study, item: Item) -> np.ndarray:

@@ -7,10 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
-from ..model.therapy import read_therapies
-from ..parameters.errors import FitError
-from ..parameters.parameter_set import ParameterSet
-from ..parameters.prior import Prior
+from ...model.therapy import read_therapies
+from ...parameters.errors import FitError
+from ...parameters.parameter_set import ParameterSet
+from ...parameters.prior import Prior
 from .hierarchy import SHARE, Family, families
 
 SHARED_FREE = (

@@ -7,16 +7,16 @@ from functools import cached_property
 
 import numpy as np
 
-from ..model.endpoints import Outcomes
-from ..model.simulate import Solver
-from ..parameters.errors import FitError, InputError, RangeError
-from ..parameters.parameter_set import ParameterSet
-from .arms import Arm, arms_of, run_arm
-from .items import Item, Study
-from .likelihood import ItemMatch, log_likelihoods, match
-from .predictions import can_predict, predict
+from ...model.endpoints import Outcomes
+from ...model.simulate import Solver
+from ...parameters.errors import FitError, InputError, RangeError
+from ...parameters.parameter_set import ParameterSet
+from ..arms import Arm, arms_of, run_arm
+from ..items import Item, Study
+from ..likelihood import ItemMatch, log_likelihoods, match
+from ..predictions import can_predict, predict
+from ..sequences import compare_sequences, predict_sequence
 from .search_space import SearchSpace
-from .sequences import compare_sequences, predict_sequence
 
 
 @dataclass(frozen=True)

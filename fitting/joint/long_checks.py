@@ -1,7 +1,7 @@
 """Validation that takes long, and is therefore shipped as a result: ranks of simulated truths, and truths found again.
 
 Both are run on the emulator of a fit, in portions; the file is whole after each of them, so that a run that was cut off
-goes on from there: `python -m perdure.fitting.long_checks --calibration fit.json.gz`.
+goes on from there: `python -m perdure.fitting.joint.long_checks --calibration fit.json.gz`.
 """
 
 import argparse
@@ -15,19 +15,19 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from ..model.catalogue import read_catalogue
-from ..parameters.errors import FileError, RangeError
-from .calibration import is_file
+from ...model.catalogue import read_catalogue
+from ...parameters.errors import FileError, RangeError
+from ..calibration import is_file
+from ..items import Item
+from ..reported import read_studies
+from ..validation.leave_out import LogLikelihoods
+from ..validation.recovery import Recovered, Recovery, simulate_and_recover
+from ..validation.simulation_based import Calibrated, simulation_based_calibration
 from .emulator import Emulator
-from .items import Item
 from .near_mode import sample_near_mode
 from .points import FitPoints, read_points
 from .problem import Problem
-from .reported import read_studies
 from .search_space import joint_space
-from .validation.leave_out import LogLikelihoods
-from .validation.recovery import Recovered, Recovery, simulate_and_recover
-from .validation.simulation_based import Calibrated, simulation_based_calibration
 
 SUFFIX = ".checks.json.gz"
 PORTION = 5
@@ -35,7 +35,7 @@ PORTION = 5
 DRAWS = 99
 """Posterior draws among which a truth is ranked."""
 
-_FOLDER = Path(__file__).parent / "calibrations"
+_FOLDER = Path(__file__).parent.parent / "calibrations"
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def _joined_recovery(one: Recovery | None, more: Recovery) -> Recovery:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the long checks of a calibration from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m perdure.fitting.long_checks", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m perdure.fitting.joint.long_checks", description=main.__doc__)
     parser.add_argument("--calibration", default="reference", help="a shipped calibration, or a file of a fit")
     parser.add_argument("--repeats", type=int, default=100, help="repeats of each check")
     parser.add_argument("--particles", type=int, default=400, help="posterior draws behind each repeat")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..parameters.errors import FileError
+from ...parameters.errors import FileError
 
 
 class Ledger:

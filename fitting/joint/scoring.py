@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .items import Item
-from .likelihood import FARTHEST, UNKNOWN_N, cloglog, log_error, log_likelihoods, rate_error
+from ..items import Item
+from ..likelihood import FARTHEST, UNKNOWN_N, cloglog, log_error, log_likelihoods, rate_error
 from .scale import bounds, to_scale
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .items import Item
-from .likelihood import FARTHEST
+from ..items import Item
+from ..likelihood import FARTHEST
 
 LEAST_SHARE = 0.003
 """Percentages are kept this far from 0 and 1: a few hundred virtual patients tell no less."""

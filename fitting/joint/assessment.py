@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .calibration import Calibration
+from ..calibration import Calibration
+from ..identifiability.curvature import Curvature, curvature
+from ..identifiability.profile import Profiles, profile_all
+from ..identifiability.pull import Conflict, Pulls, conflicts, evidence_pull
+from ..identifiability.sensitivity import TAIL, Morris, Sobol, Spread, morris, sobol
+from ..identifiability.verdict import Verdict, verdicts
+from ..items import Item
+from ..samplers.agreement import Tie, strongest
+from ..validation.leave_out import LeaveOneOut, leave_one_out
 from .emulator import Emulator
-from .identifiability.curvature import Curvature, curvature
-from .identifiability.profile import Profiles, profile_all
-from .identifiability.pull import Conflict, Pulls, conflicts, evidence_pull
-from .identifiability.sensitivity import TAIL, Morris, Sobol, Spread, morris, sobol
-from .identifiability.verdict import Verdict, verdicts
-from .items import Item
 from .near_mode import sample_near_mode
 from .points import FitPoints
 from .problem import Problem
-from .samplers.agreement import Tie, strongest
-from .validation.leave_out import LeaveOneOut, leave_one_out
 
 Progress = Callable[[str, int, int], None]
 

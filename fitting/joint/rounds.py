@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..parameters.errors import FileError, RangeError
+from ...parameters.errors import FileError, RangeError
+from ..items import Study
 from .design import Design, evaluate, prior_points
 from .emulator import Emulator
-from .fit import Starts, climb, search_from
-from .items import Study
 from .learning import learn_emulator, patient_noise
 from .ledger import Ledger
 from .problem import Problem, Sizes
+from .search import Starts, climb, search_from
 from .search_space import REACH
 
 Progress = Callable[[str, int, int], None]

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..parameters.errors import FileError
+from ...parameters.errors import FileError
 from .design import Design
 from .emulator import Emulator
 from .learning import learn_emulator
 from .problem import Problem
 
-_FOLDER = Path(__file__).parent / "calibrations"
+_FOLDER = Path(__file__).parent.parent / "calibrations"
 SUFFIX = ".points.npz"
 
 

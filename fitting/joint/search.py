@@ -7,7 +7,7 @@ import cma
 import numpy as np
 from scipy.optimize import minimize
 
-from ..parameters.errors import RangeError
+from ...parameters.errors import RangeError
 from .search_space import REACH
 
 Progress = Callable[[int, int], None]

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .items import Item
+from ..items import Item
 from .quadratic import Quadratic
 from .scoring import Scoring
 from .search_space import REACH

@@ -7,24 +7,24 @@ from pathlib import Path
 
 import numpy as np
 
-from ..model.catalogue import read_catalogue
-from ..parameters.errors import FileError
-from ..parameters.versions import version_of
-from .calibration import Calibration, is_file, rounded, short, write_calibration
+from ...model.catalogue import read_catalogue
+from ...parameters.errors import FileError
+from ...parameters.versions import version_of
+from ..calibration import Calibration, is_file, rounded, short, write_calibration
+from ..likelihood import match
+from ..reported import read_studies
+from ..samplers.agreement import agreement
+from ..samplers.ensemble import EnsembleRun, EnsembleSettings, sample_ensembles
+from ..samplers.smc import SmcRun, SmcSettings, sample_smc
 from .design import Design, evaluate
 from .emulator import Emulator
-from .fit import Starts
 from .hierarchy import SHARE
-from .joint_fit import FitSettings, JointFit, checksum, joint_fit, open_ledger
 from .ledger import Ledger
-from .likelihood import match
 from .points import FitPoints, points_file, write_points
 from .problem import Problem
-from .reported import read_studies
-from .samplers.agreement import agreement
-from .samplers.ensemble import EnsembleRun, EnsembleSettings, sample_ensembles
-from .samplers.smc import SmcRun, SmcSettings, sample_smc
+from .rounds import FitSettings, JointFit, checksum, joint_fit, open_ledger
 from .scale import from_scale, to_scale
+from .search import Starts
 from .search_space import joint_space
 
 Progress = Callable[[str, int, int], None]

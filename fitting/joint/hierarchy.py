@@ -7,7 +7,7 @@ and what the evidence says of some products moves the others (partial pooling; G
 
 from dataclasses import dataclass
 
-from ..model.therapy import Therapy, read_therapies
+from ...model.therapy import Therapy, read_therapies
 
 SHARE = 0.5
 """Share of the prior variance that a class has in common: assumed, half, since neither none nor all is credible."""
