@@ -1,6 +1,6 @@
 """Which virtual trial answers for which study: product, population, treatment, visits, follow-up."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -8,8 +8,9 @@ import numpy as np
 from ..model.endpoints import Outcomes, Visits, outcomes
 from ..model.regimen import Regimen, infuse
 from ..model.simulate import Solver, simulate
+from ..model.solution import Solution
 from ..parameters.parameter_set import ParameterSet
-from ..parameters.patients import draw, make_patients
+from ..parameters.patients import Draws, draw, make_patients
 from .items import Study
 
 SHORT_MONTHS, SHORTEST_MONTHS, LONGEST_MONTHS = 4.0, 18.0, 60.0
@@ -72,18 +73,24 @@ def _regimens(study: Study) -> tuple[tuple[float, Regimen], ...]:
 
 
 def run_arm(parameters: ParameterSet, arm: Arm, *, n: int, seed: int, solver: Solver | None = None) -> Outcomes:
-    """Outcomes of `n` virtual patients in an arm; mixed treatments are given to consecutive shares of them."""
+    """Outcomes of `n` virtual patients in an arm."""
     draws = draw(parameters, n, seed)
     patients = make_patients(parameters, draws, product=arm.product, population=arm.population)
+    parts = [part for _, part in treated(patients, draws, arm, solver)]
+    return parts[0] if len(parts) == 1 else join(parts)
+
+
+def treated(
+    patients: Mapping[str, np.ndarray], draws: Draws, arm: Arm, solver: Solver | None = None
+) -> Iterator[tuple[Solution, Outcomes]]:
+    """Courses and outcomes of these patients; mixed treatments are given to consecutive shares of them."""
     draws.assay_of(len(arm.visits.days))  # drawn for all, so that they are remembered for the next parameters
-    bounds = np.round(n * np.cumsum([0.0, *(share for share, _ in arm.regimens)])).astype(int)
-    parts = []
+    bounds = np.round(draws.n * np.cumsum([0.0, *(share for share, _ in arm.regimens)])).astype(int)
     for (_, regimen), first, last in zip(arm.regimens, bounds[:-1], bounds[1:], strict=True):
         if last > first:
             group = {name: values[first:last] for name, values in patients.items()}
             solution = simulate(group, regimen, times=arm.visits.grid, solver=solver)
-            parts.append(outcomes(solution, group, draws.part(first, last), arm.visits))
-    return parts[0] if len(parts) == 1 else join(parts)
+            yield solution, outcomes(solution, group, draws.part(first, last), arm.visits)
 
 
 def run_arms(

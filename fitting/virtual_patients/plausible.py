@@ -10,13 +10,13 @@ from functools import cached_property
 
 import numpy as np
 
-from ...model.endpoints import Outcomes, outcomes
-from ...model.simulate import Solver, simulate
+from ...model.endpoints import Outcomes
+from ...model.simulate import Solver
 from ...model.therapy import read_therapies
 from ...parameters.errors import RangeError, SimulationError
 from ...parameters.parameter_set import ParameterSet
 from ...parameters.patients import Draws, draw, make_patients
-from ..arms import Arm, join
+from ..arms import Arm, join, treated
 from ..items import Study
 from .limits import Limit, course_limits, number_limits
 
@@ -136,16 +136,8 @@ def treat_widely(patients: WidePatients, arm: Arm, solver: Solver | None = None)
     The second is a mapping of arrays (patients,): the largest `tumour` (cells) and `m_protein` (g/L) until progression
     is seen.
     """
-    n = patients.n
-    patients.draws.assay_of(len(arm.visits.days))
-    bounds = np.round(n * np.cumsum([0.0, *(share for share, _ in arm.regimens)])).astype(int)
     parts, largest = [], []
-    for (_, regimen), first, last in zip(arm.regimens, bounds[:-1], bounds[1:], strict=True):
-        if last == first:
-            continue
-        group = {name: values[first:last] for name, values in patients.values.items()}
-        solution = simulate(group, regimen, times=arm.visits.grid, solver=solver)
-        found = outcomes(solution, group, patients.draws.part(first, last), arm.visits)
+    for solution, found in treated(patients.values, patients.draws, arm, solver):
         parts.append(found)
         end = np.minimum(found.responses[0].shown, found.death)[:, None]
         seen = solution.times[None, :] <= end
