@@ -111,7 +111,7 @@ def joint_fit(
         later[-settings.repeats :] = later[: settings.repeats]
         new = evaluate(
             problem, points, first_seed=first, later=later, ledger=ledger, threads=threads,
-            progress=report(f"round {k} of {len(settings.widths)}"),
+            progress=report(f"round {k} of {len(settings.widths)}, worst: {worst_of(emulator, centre)}"),
         )  # fmt: skip
         first += n
         pairs.append((new.models[: settings.repeats], new.models[-settings.repeats :]))
@@ -124,6 +124,11 @@ def joint_fit(
         progress=report("search"),
     )  # fmt: skip
     return JointFit(design, emulator, noise, starts, np.linalg.inv(emulator.precision(starts.best.point)))
+
+
+def worst_of(emulator: Emulator, point: np.ndarray) -> str:
+    """Id of the result that is met worst at a point, by its weighted log-likelihood."""
+    return emulator.items[int(np.argmin(emulator.log_likelihoods(point[None, :])[0]))].id
 
 
 def around(centre: np.ndarray, covariance: np.ndarray, n: int, width: float, seed: int) -> np.ndarray:
