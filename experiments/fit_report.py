@@ -92,7 +92,7 @@ def write_fit_report(
     return folder.path
 
 
-THOROUGH = AssessmentSettings(points=4, iterations=3, sobol=512, morris=40, particles=300)
+THOROUGH = AssessmentSettings(points=4, iterations=3, sobol=2048, morris=40, particles=300)
 """Of a report, so that it takes minutes: the points of profiles are joined by cubics with the right slopes."""
 
 _INTRO = """A mechanistic model was fitted to all collected results at once. This report shows the evidence, the search,
