@@ -24,7 +24,7 @@ def fit(
     ),
     runs: Annotated[Path, typer.Option(help="With --report: folder that gets one folder per run.")] = Path("runs"),
 ) -> None:
-    """Fit all evidence jointly from scratch, or with --report show what a fit rests on. About half an hour."""
+    """Fit all evidence jointly from scratch, or with --report show what a fit rests on. Half an hour or more."""
     if report:
         from perdure.experiments.fit_report import write_fit_report
 
