@@ -35,6 +35,7 @@ ROOMS = {
     "scipy.optimize": ("fitting/",),
     "cma": ("fitting/",),
     "emcee": ("fitting/",),
+    "threadpoolctl": ("fitting/joint/one_thread.py",),
     "matplotlib": ("experiments/pictures/",),
     "jinja2": ("experiments/report/",),
     "typer": ("app/",),

@@ -19,6 +19,7 @@ from ..samplers.agreement import Tie, strongest
 from ..validation.leave_out import LeaveOneOut, leave_one_out
 from .emulator import Emulator
 from .near_mode import sample_near_mode
+from .one_thread import on_one_thread
 from .points import FitPoints
 from .problem import Problem
 
@@ -73,6 +74,7 @@ class AssessmentSettings:
     chosen: tuple[str, ...] = ()
 
 
+@on_one_thread
 def assess(
     problem: Problem, points: FitPoints, calibration: Calibration, settings: AssessmentSettings | None = None,
     *, progress: Progress | None = None,

@@ -6,6 +6,7 @@ import numpy as np
 
 from .design import Design
 from .emulator import Emulator
+from .one_thread import on_one_thread
 from .problem import Problem
 from .quadratic import Quadratic, learn
 from .relevance import relevant
@@ -15,6 +16,7 @@ CLOSE = 1.5
 """Points within so many posterior SDs (root mean square) of the centre count fully, others by its square."""
 
 
+@on_one_thread
 def learn_emulator(
     problem: Problem, design: Design, *, centre: np.ndarray, covariance: np.ndarray | None = None,
     noise: np.ndarray | None = None, before: Emulator | None = None, logs: Sequence[np.ndarray] | None = None,

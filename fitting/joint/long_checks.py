@@ -25,6 +25,7 @@ from ..validation.recovery import Recovered, Recovery, simulate_and_recover
 from ..validation.simulation_based import Calibrated, simulation_based_calibration
 from .emulator import Emulator
 from .near_mode import sample_near_mode
+from .one_thread import on_one_thread
 from .points import FitPoints, read_points
 from .problem import Problem
 from .search_space import joint_space
@@ -89,6 +90,7 @@ def write_checks(checks: LongChecks, path: Path) -> None:
     draft.replace(path)
 
 
+@on_one_thread
 def run_long_checks(
     problem: Problem, points: FitPoints, path: Path, *, repeats: int = 100, particles: int = 400, seed: int = 1,
     progress: Callable[[str, int, int], None] | None = None,

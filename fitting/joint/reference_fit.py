@@ -20,6 +20,7 @@ from .design import Design, evaluate
 from .emulator import Emulator
 from .hierarchy import SHARE
 from .ledger import Ledger
+from .one_thread import on_one_thread
 from .points import FitPoints, points_file, write_points
 from .problem import Problem
 from .rounds import FitSettings, JointFit, checksum, joint_fit, open_ledger
@@ -45,6 +46,7 @@ class Posterior:
     draws: np.ndarray
 
 
+@on_one_thread
 def reference_fit(
     out: Path, settings: FitSettings | None = None, *, ensembles: EnsembleSettings | None = None,
     particles: SmcSettings | None = None, resume: bool = False, progress: Progress | None = None,
