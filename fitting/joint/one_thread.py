@@ -3,4 +3,4 @@
 from threadpoolctl import threadpool_limits
 
 on_one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
-"""Decorator: OpenBLAS and its kin use one thread while a function runs; on two cores learning is three times quicker."""
+"""Decorator: OpenBLAS and its kin use one thread while it runs; on two cores learning is three times quicker."""
