@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from perdure.app.console import bar, say
 
 # Only what --help needs is imported here; the command imports what it runs.
-
-_console = Console()
-_errors = Console(stderr=True)
 
 
 def patients(
@@ -37,24 +34,12 @@ def patients(
     """Fit your own patients: parameters of each, fits and checks as pictures, and time to progression."""
     from perdure.experiments.own_pages import analyse
 
-    bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*bars, console=_errors, transient=True) as bar:
-        tasks = {}
-
-        def feed(label: str, done: int, total: int) -> None:
-            if label not in tasks:
-                tasks[label] = bar.add_task(label, total=total)
-            bar.update(tasks[label], completed=done, total=total)
-
+    with bar() as feed:
         folder = analyse(
             file, product=product, population=population, structure=structure, fit=fit, subject=subject,
             calibration=calibration, seed=seed, folder=out, command=shlex.join(["perdure", *sys.argv[1:]]),
-            say=_say, progress=feed,
+            say=say, progress=feed,
         )  # fmt: skip
-    _say(f"\nReport: {folder / 'report.html'}")
-    _say(f"Figures, their numbers as CSV, and the manifest are beside it in {folder}")
-    _say("A research and design tool, not medical advice.")
-
-
-def _say(text: str) -> None:
-    _console.print(text, markup=False, highlight=False, soft_wrap=True)
+    say(f"\nReport: {folder / 'report.html'}")
+    say(f"Figures, their numbers as CSV, and the manifest are beside it in {folder}")
+    say("A research and design tool, not medical advice.")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from perdure.app.console import bar, say
+
 if TYPE_CHECKING:
     from perdure.fitting.validation.user_evidence import UserValidation
 
@@ -23,20 +25,17 @@ def validate(
     ] = "reference",
 ) -> None:
     """Compare the model with evidence that was never used in the fit, and count how much of it was predicted."""
-    from rich.console import Console
-
     from perdure.fitting.calibration import read_calibration
     from perdure.fitting.validation.user_evidence import read_user_evidence, validate_user_evidence
 
     studies = read_user_evidence(evidence)
-    with Console(stderr=True).status("posterior draws") as status:
+    with bar() as feed:
         found = validate_user_evidence(
             studies, read_calibration(calibration), patients=patients, draws=draws, patients_per_draw=patients_per_draw,
-            seed=seed, progress=lambda label, done, total: status.update(f"{label} {done} of {total}"),
+            seed=seed, progress=feed,
         )  # fmt: skip
-    out = Console()
     for line in lines(found):
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(line)
 
 
 def lines(found: "UserValidation") -> Sequence[str]:

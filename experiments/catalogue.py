@@ -16,13 +16,11 @@ from perdure.experiments.report.report import Report, Section, Table, write_repo
 from perdure.experiments.report.run_folder import new_run
 from perdure.experiments.report.text import aligned, columns
 from perdure.experiments.settings import Settings
-from perdure.fitting.calibration import Calibration
+from perdure.fitting.calibration import MISSED, Calibration
 from perdure.fitting.therapy_table import SEED, TherapyRow, by_group, therapy_table
 from perdure.model.therapy import Therapy
 
 TIME = "about four minutes"
-NOTABLE = 2.0
-"""A misfit beyond so many standard errors is said aloud."""
 DRAWS = 12
 """Posterior draws behind each interval: scenarios are many, and the interval is about the parameters only."""
 
@@ -80,7 +78,7 @@ def summary(rows: Sequence[TherapyRow]) -> str:
     words = []
     for role, meaning in (("fit", "of the joint fit"), ("check", "that no fit has seen")):
         mine = [one.row for one in rows if one.row.item.role == role]
-        met = sum(abs(row.misfit) <= NOTABLE for row in mine)
+        met = sum(abs(row.misfit) <= MISSED for row in mine)
         words.append(f"{met} of {len(mine)} results {meaning} lie within two standard errors")
     return "; ".join(words) + ". Many are of few patients, and easily met. All patients here are simulated."
 
@@ -158,7 +156,7 @@ def _drawn(one: TherapyRow) -> FitRowToDraw:
 
 
 def _notices(rows: Sequence[TherapyRow]) -> list[str]:
-    bad = [one for one in rows if abs(one.row.misfit) > NOTABLE]
+    bad = [one for one in rows if abs(one.row.misfit) > MISSED]
     listed = "; ".join(f"{one.therapy.short}, {one.row.study} {one.row.label} ({one.row.misfit:+.1f})" for one in bad)
     notices = [f"The model misses these results by more than two standard errors: {listed}."] if bad else []
     ideas = ", ".join(therapy.short for therapy in by_group() if therapy.grade == "hypothetical")

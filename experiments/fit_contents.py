@@ -79,17 +79,6 @@ class FitContents:
         return next(item for item in self.problem.items if item.id == name)
 
 
-@dataclass(frozen=True, eq=False)
-class _Learnt(FitPoints):
-    """Points whose emulator is known already, since learning it takes a while."""
-
-    known: Emulator
-
-    def emulator(self, problem: Problem) -> Emulator:
-        """That one."""
-        return self.known
-
-
 def contents(
     calibration: Calibration, problem: Problem, points: FitPoints, checks: tuple[LongChecks | None, str],
     settings: AssessmentSettings, sizes: ReportSizes, folder: RunFolder, progress: Progress | None = None,
@@ -99,8 +88,7 @@ def contents(
     with folder.timed("emulator"):
         emulator = points.emulator(problem)
     with folder.timed("assessment"):
-        learnt = _Learnt(**vars(points), known=emulator)
-        assessed = assess(problem, learnt, calibration, settings, progress=progress)
+        assessed = assess(problem, points, emulator, settings, progress=progress)
     with folder.timed("results held out"):
         held = _held_out(calibration, problem, sizes, progress)
     with folder.timed("two populations"):

@@ -8,7 +8,6 @@ from perdure.experiments.fit_identifiability import cannot_section, hierarchy_se
 from perdure.experiments.fit_labels import number_labels, renamed
 from perdure.experiments.fit_sections import (
     ENOUGH,
-    NOTABLE,
     POOR,
     RIGHT,
     emulator_rows,
@@ -28,7 +27,7 @@ from perdure.experiments.fit_validation import (
 from perdure.experiments.report.report import Report, Section, write_report
 from perdure.experiments.report.run_folder import RunFolder, new_run
 from perdure.experiments.treat import SEED
-from perdure.fitting.calibration import is_file, read_calibration
+from perdure.fitting.calibration import MISSED, is_file, read_calibration
 from perdure.fitting.identifiability.verdict import counted
 from perdure.fitting.joint.assessment import AssessmentSettings
 from perdure.fitting.joint.long_checks import LongChecks, checks_file, read_checks, same_fit
@@ -107,10 +106,10 @@ def notices(found: FitContents) -> list[str]:
         said.append("The evidence has changed since this fit, or the calibration does not say of which evidence it is.")
     bad = sorted(
         ((found.results[name], one["misfit"]) for name, one in found.calibration.misfits.items()
-         if name in found.results and abs(one["misfit"]) > NOTABLE), key=lambda pair: -abs(pair[1]),
+         if name in found.results and abs(one["misfit"]) > MISSED), key=lambda pair: -abs(pair[1]),
     )  # fmt: skip
     if bad:
-        said.append(f"Misfits beyond {NOTABLE:g} standard errors: {listed(f'{n} ({m:+.1f})' for n, m in bad)}.")
+        said.append(f"Misfits beyond {MISSED:g} standard errors: {listed(f'{n} ({m:+.1f})' for n, m in bad)}.")
     said += _sampling_notices(found)
     poor = [row for row in emulator_rows(found) if row[-1] > POOR]
     if poor:

@@ -14,13 +14,12 @@ from perdure.experiments.pictures.picture import Picture
 from perdure.experiments.pictures.predictive import PredictedRow, predicted_picture
 from perdure.experiments.pictures.rows import FitRowToDraw
 from perdure.experiments.report.report import Section, Table
+from perdure.fitting.calibration import MISSED
 from perdure.fitting.conflicts import in_conflict
 from perdure.fitting.items import Item, Study
 from perdure.fitting.predictions import can_predict
 from perdure.fitting.samplers.agreement import correlations
 
-NOTABLE = 2.0
-"""A misfit beyond so many standard errors is said aloud."""
 RIGHT, ENOUGH = 1.05, 400.0
 """R-hat above the first and effective draws below the second are said aloud (Vehtari 2021 ask for 1.01 and 400)."""
 POOR = 2.0
@@ -219,7 +218,7 @@ def fit_section(found: FitContents) -> Section:
                 min(low, told["model"]), max(high, told["model"]), told["misfit"],
             ))  # fmt: skip
     table.sort(key=lambda row: -abs(row[5]))
-    bad = [row for row in table if abs(row[5]) > NOTABLE]
+    bad = [row for row in table if abs(row[5]) > MISSED]
     text = f"""Grey is what was reported, blue the model at the estimate, simulated among other virtual patients than
     those of the fit, with the central 95 % of the emulated posterior. The misfit is a deviance residual in standard
     errors of the report: positive where the model is above it, and beyond 2 notable.

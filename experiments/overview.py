@@ -23,15 +23,13 @@ from perdure.experiments.report.report import Report, Section, Table, write_repo
 from perdure.experiments.report.run_folder import RunFolder, new_run
 from perdure.experiments.report.text import aligned, columns
 from perdure.experiments.settings import Settings
-from perdure.fitting.calibration import Calibration
+from perdure.fitting.calibration import MISSED, Calibration
 from perdure.fitting.fit_table import SEED as FIT_SEED
 from perdure.fitting.fit_table import FitRow, fit_table
 from perdure.model.therapy import read_therapy
 from perdure.parameters.source import read_sources
 
 TIME = "about a minute"
-NOTABLE = 2.0
-"""A misfit beyond so many standard errors is said aloud."""
 
 
 def run(settings: Settings) -> tuple[tuple[FitRow, ...], tuple[Projection, ...]]:
@@ -185,7 +183,7 @@ def _parameter_table(calibration: Calibration) -> Table:
 
 def _intro(settings: Settings, rows: Sequence[FitRow], projections: Sequence[Projection]) -> str:
     fitted = [row for row in rows if row.item.role == "fit"]
-    inside = sum(abs(row.misfit) <= NOTABLE for row in fitted)
+    inside = sum(abs(row.misfit) <= MISSED for row in fitted)
     gains = [
         f"{read_therapy(p.scenario.product).short} {p.scenario.name}: "
         f"{p.numbers['gain in restricted mean PFS, months'].text('.1f')} months"
@@ -207,7 +205,7 @@ def _notices(rows: Sequence[FitRow], projections: Sequence[Projection]) -> list[
         for p in projections
         if not p.footing.calibrated
     ]
-    bad = [row for row in rows if row.item.role == "fit" and abs(row.misfit) > NOTABLE]
+    bad = [row for row in rows if row.item.role == "fit" and abs(row.misfit) > MISSED]
     if bad:
         listed = "; ".join(f"{row.study} {row.label} ({row.misfit:+.1f})" for row in bad)
         notices.append(f"The model misses these fitted results by more than two standard errors: {listed}.")

@@ -15,11 +15,18 @@ from perdure.fitting.calibration import read_calibration
 from perdure.fitting.individual.cellular_kinetics import CellularKinetics, tisagenlecleucel
 from perdure.fitting.individual.data import Longitudinal, Subject
 from perdure.fitting.individual.map_fit import IndividualFit, individual_fits
-from perdure.fitting.individual.mechanistic import COPIES_PER_CELL, OBSERVED, RESIDUALS, Mechanistic, mechanistic_model
+from perdure.fitting.individual.mechanistic import (
+    OBSERVED,
+    RESIDUALS,
+    TRANSGENE_SCALE,
+    Mechanistic,
+    mechanistic_model,
+)
 from perdure.fitting.individual.population import PopulationFit, fit_population
 from perdure.fitting.individual.progression import FEW, MONTHS, Progression, predict_progression
 from perdure.fitting.individual.structure import PopulationModel
 from perdure.fitting.individual.ways import likely_ways
+from perdure.model.catalogue import read_catalogue
 from perdure.parameters.errors import InputError, unknown
 
 STRUCTURES, FITS = ("mechanistic", "kinetics"), ("individual", "population")
@@ -119,8 +126,9 @@ def _kinetics(data: Longitudinal) -> tuple[Longitudinal, PopulationModel, tuple[
     some, notes = _only(data, (cells,))
     start = tisagenlecleucel()
     if cells == "car_t":
-        notes = (*notes, "The published kinetics are of transgene; their peak was divided by 100 for cells per mm3.")
-        scale = np.where(np.array(start.structure.ids) == "c_max", 1.0 / COPIES_PER_CELL, 1.0)
+        per_cell = read_catalogue()[TRANSGENE_SCALE].value
+        notes = (*notes, f"The published kinetics are of transgene; their peak was divided by {per_cell:g} for cells.")
+        scale = np.where(np.array(start.structure.ids) == "c_max", 1.0 / per_cell, 1.0)
         error = {"car_t": RESIDUALS["car_t"]}
         start = replace(start, structure=CellularKinetics("car_t"), typical=start.typical * scale, residual=error)
     return some, start, notes

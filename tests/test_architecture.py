@@ -54,7 +54,7 @@ FIRST_WORDS = {
     "k", "half", "max", "hill", "fraction", "probability", "hazard", "density", "sd", "error", "limit",
     "clearance", "volume", "effect", "weight", "slope", "molar",
     "tumour", "marrow", "car", "effectors", "engagement", "host", "suppression", "blood", "body", "m", "flc",
-    "soluble", "immunogenic", "light", "sensitive", "exponent",
+    "soluble", "immunogenic", "light", "sensitive", "exponent", "transgene",
 }  # fmt: skip
 
 HEAVY = {*ROOMS, "numpy", "scipy", "pandas"}

@@ -33,7 +33,7 @@ PRODUCTS = tuple(therapy for therapy in read_therapies() if therapy.kind == "car
 OUTSIDE_THE_EQUATIONS = {
     "blood_volume", "body_weight", "error_floor_m_protein", "error_m_protein", "fraction_marrow_complete",
     "fraction_sbcma_other_cells", "fraction_shared_between_products", "hazard_death_first_year", "hazard_death_later",
-    "limit_car_t", "limit_flc", "limit_m_protein", "marrow_cells",
+    "limit_car_t", "limit_flc", "limit_m_protein", "marrow_cells", "transgene_per_cell",
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from perdure.fitting.individual.importance import (
     student_draws,
 )
 from perdure.fitting.individual.map_fit import individual_fit
-from perdure.fitting.individual.mechanistic import COPIES_PER_CELL, mechanistic, mechanistic_model, with_immunity
+from perdure.fitting.individual.mechanistic import mechanistic, mechanistic_model, with_immunity
 from perdure.fitting.individual.progression import Progression, predict_progression
 from perdure.fitting.individual.structure import PopulationModel
 from perdure.fitting.individual.ways import ALSO_OPEN, wider
@@ -66,7 +66,7 @@ def test_a_typical_row_is_the_simulation_of_the_typical_patient() -> None:
     there = simulate(values, infuse("ide_cel"), times=[0.0, 7.0, 28.0, 90.0], solver=Solver(rtol=1e-8))
     expected = {"car_t": "car_t", "m_protein": "m_protein", "flc": "light_chain", "transgene": "car_t"}
     for day, kind, value in zip(one.time, one.kind, found, strict=True):
-        factor = COPIES_PER_CELL if kind == "transgene" else 1.0
+        factor = structure.typical["transgene_per_cell"] if kind == "transgene" else 1.0
         at = list(there.times).index(day)
         assert value == pytest.approx(factor * there[expected[str(kind)]][0, at], rel=1e-3)
 

@@ -1,6 +1,5 @@
 """The myeloma model as the structure of individual fits: what one patient's cells and markers should have been."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,13 +20,7 @@ from .residual import Residual
 from .structure import PopulationModel
 
 TRANSGENE_SCALE = "transgene_per_cell"
-"""Transgene copies per ug of DNA for each CAR-T cell per uL of blood: of the assay as much as of the patient."""
-COPIES_PER_CELL = 100.0
-"""Typical `transgene_per_cell`. A diploid cell holds about 6.6 pg of DNA, so 1 ug is 150 000 cells; two copies in 1 of
-3000 nucleated cells per uL are then 100 copies/ug."""
-COPIES_SD = math.log(3.0) / 1.96
-"""SD of the logarithm of `transgene_per_cell`: assumed within a factor of three in 95 % of patients and assays, since
-neither the nucleated cells per uL nor the copies per cell are reported."""
+"""The number of a patient that turns cells per uL into transgene copies per ug of DNA."""
 
 ALWAYS = (
     "k_expansion", "car_t_capacity", "k_memory_formation", "k_death_memory", "k_kill_max", "suppression_baseline",
@@ -97,7 +90,7 @@ class Mechanistic:
         if self.others.products:
             raise RegimenError(f"'{self.others.text}': CAR-T cells come from the data, or are the usual dose.")
         for name in self.ids:
-            if name not in self.typical and name != TRANSGENE_SCALE:
+            if name not in self.typical:
                 raise unknown("parameter", name, self.typical, "individual parameters")
 
     @cached_property
@@ -162,7 +155,7 @@ class Mechanistic:
             columns = {name: np.full(rows, value) for name, value in self.typical.items()}
         else:
             columns = dict(make_patients(self.parameters, draws, product=self.product, population=self.population))
-        columns |= {TRANSGENE_SCALE: np.full(rows, COPIES_PER_CELL), IMMUNITY: np.full(rows, self.typical[IMMUNITY])}
+        columns[IMMUNITY] = np.full(rows, self.typical[IMMUNITY])
         columns |= {name: np.array(values[:, k]) for k, name in enumerate(self.ids)}
         kinds = [set(subject.kind) for subject in subjects]
         light = np.array([0.0 if "m_protein" in kind else 1.0 if "flc" in kind else np.nan for kind in kinds])
@@ -250,7 +243,7 @@ def mechanistic_model(
     extra = (("flc", "flc_baseline"), ("transgene", TRANSGENE_SCALE))
     ids = (*ALWAYS, *(name for kind, name in extra if kind in kinds))
     structure = Mechanistic(product, population, ids, numbers, others or NOTHING, solver or SOLVER)
-    typical = structure.typical | {TRANSGENE_SCALE: COPIES_PER_CELL}
+    typical = structure.typical
     residuals = {kind: error for kind, error in RESIDUALS.items() if not kinds or kind in kinds}
     return PopulationModel(
         structure=structure,
@@ -262,7 +255,7 @@ def mechanistic_model(
 
 def covariance(parameters: ParameterSet, ids: Sequence[str], product: str, population: str) -> np.ndarray:
     """Covariance of the logarithms between patients, array (ids, ids): the spreads and correlations of a population."""
-    spreads = parameters.spreads(population, product) | {TRANSGENE_SCALE: COPIES_SD}
+    spreads = parameters.spreads(population, product)
     for name in ids:
         if name not in spreads:
             raise InputError(f"'{name}' does not differ between patients in '{population}', so it is not individual.")

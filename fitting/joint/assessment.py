@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..calibration import Calibration
 from ..identifiability.curvature import Curvature, curvature
 from ..identifiability.profile import Profiles, profile_all
 from ..identifiability.pull import Conflict, Pulls, conflicts, evidence_pull
@@ -17,13 +16,12 @@ from ..identifiability.verdict import Verdict, verdicts
 from ..items import Item
 from ..samplers.agreement import Tie, strongest
 from ..validation.leave_out import LeaveOneOut, leave_one_out
+from .design import Staged, labelled
 from .emulator import Emulator
 from .near_mode import sample_near_mode
 from .one_thread import on_one_thread
 from .points import FitPoints
 from .problem import Problem
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -76,19 +74,17 @@ class AssessmentSettings:
 
 @on_one_thread
 def assess(
-    problem: Problem, points: FitPoints, calibration: Calibration, settings: AssessmentSettings | None = None,
-    *, progress: Progress | None = None,
+    problem: Problem, points: FitPoints, emulator: Emulator, settings: AssessmentSettings | None = None,
+    *, progress: Staged | None = None,
 ) -> Assessment:  # fmt: skip
-    """Assess a fit from the points it has simulated."""
+    """Assess a fit from the points it has simulated and from its emulator (`FitPoints.emulator`)."""
     settings = settings or AssessmentSettings()
-    stages = ("emulator", "curvature", "profiles", "pull", "sensitivity", "leave one out")
+    stages = ("curvature", "profiles", "pull", "sensitivity", "leave one out")
 
     def begin(stage: str) -> None:
         if progress is not None:
             progress("assessment", stages.index(stage), len(stages))
 
-    begin("emulator")
-    emulator = points.emulator(problem)
     names, labels = problem.space.names, tuple(item.id for item in problem.items)
     begin("curvature")
     near = curvature(emulator.log_likelihoods, points.centre, names, labels)
@@ -131,7 +127,7 @@ def prior_check(problem: Problem, points: FitPoints) -> tuple[PriorCheck, ...]:
 
 
 def leave_each_trial_out(
-    problem: Problem, emulator: Emulator, points: FitPoints, *, particles: int, progress: Progress | None = None
+    problem: Problem, emulator: Emulator, points: FitPoints, *, particles: int, progress: Staged | None = None
 ) -> LeaveOneOut:
     """Predict every study from the others; items of one study are left out together."""
 
@@ -142,5 +138,5 @@ def leave_each_trial_out(
     return leave_one_out(
         [study.study for study, _ in problem.fitted], problem.items, emulator.log_likelihoods, emulator.models,
         points.draws, noise=emulator.noisy, sample=anew,
-        progress=None if progress is None else lambda done, total: progress("leave one out", done, total),
+        progress=labelled(progress, "leave one out"),
     )  # fmt: skip

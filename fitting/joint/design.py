@@ -14,6 +14,12 @@ from .problem import Problem
 from .search_space import REACH
 
 Progress = Callable[[int, int], None]
+Staged = Callable[[str, int, int], None]
+
+
+def labelled(progress: Staged | None, stage: str) -> Progress:
+    """Progress of one stage: what is done and what is planned, passed on under its name."""
+    return lambda done, total: progress(stage, done, total) if progress is not None else None
 
 
 @dataclass(frozen=True, eq=False)

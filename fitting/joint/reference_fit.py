@@ -1,7 +1,6 @@
 """The calibration from scratch: joint fit, two samplers, simulated check of the estimate and of every draw, files."""
 
 import platform
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from ..reported import read_studies
 from ..samplers.agreement import agreement
 from ..samplers.ensemble import EnsembleRun, EnsembleSettings, sample_ensembles
 from ..samplers.smc import SmcRun, SmcSettings, sample_smc
-from .design import Design, evaluate
+from .design import Design, Staged, evaluate, labelled
 from .emulator import Emulator
 from .hierarchy import SHARE
 from .ledger import Ledger
@@ -27,8 +26,6 @@ from .rounds import FitSettings, JointFit, checksum, joint_fit, open_ledger
 from .scale import from_scale, to_scale
 from .search import Starts
 from .search_space import joint_space
-
-Progress = Callable[[str, int, int], None]
 
 MANY = 2000
 """Draws that are kept beside the points."""
@@ -49,7 +46,7 @@ class Posterior:
 @on_one_thread
 def reference_fit(
     out: Path, settings: FitSettings | None = None, *, ensembles: EnsembleSettings | None = None,
-    particles: SmcSettings | None = None, resume: bool = False, progress: Progress | None = None,
+    particles: SmcSettings | None = None, resume: bool = False, progress: Staged | None = None,
 ) -> Calibration:  # fmt: skip
     """Fit all evidence of role 'fit' jointly and write the calibration, and beside it the points it rests on.
 
@@ -84,50 +81,39 @@ def reference_fit(
 
 def sample(
     found: JointFit, settings: FitSettings, ensembles: EnsembleSettings | None = None,
-    particles: SmcSettings | None = None, progress: Progress | None = None,
+    particles: SmcSettings | None = None, progress: Staged | None = None,
 ) -> Posterior:  # fmt: skip
     """Draw from the posterior on the emulator in two ways that know nothing of each other."""
 
     def log_likelihood(points: np.ndarray) -> np.ndarray:
         return found.emulator.log_likelihoods(points).sum(axis=1)
 
-    def report(done: int, total: int) -> None:
-        if progress is not None:
-            progress("ensembles", done, total)
-
-    def report_power(power: float) -> None:
-        if progress is not None:
-            progress("particles", round(100 * power), 100)
-
     run = sample_ensembles(
         log_likelihood, found.starts.best.point, found.covariance,
-        ensembles or EnsembleSettings(steps=2000, burn_in=600, seed=settings.seed), progress=report,
+        ensembles or EnsembleSettings(steps=2000, burn_in=600, seed=settings.seed),
+        progress=labelled(progress, "ensembles"),
     )  # fmt: skip
     smc = sample_smc(
         log_likelihood, found.emulator.size, particles or SmcSettings(particles=1000, seed=settings.seed),
-        progress=report_power,
+        progress=lambda power: labelled(progress, "particles")(round(100 * power), 100),
     )  # fmt: skip
     return Posterior(run, smc, run.draws(settings.draws, settings.seed))
 
 
 def calibrated(
     out: Path, problem: Problem, settings: FitSettings, found: JointFit, posterior: Posterior, ledger: Ledger,
-    progress: Progress | None = None,
+    progress: Staged | None = None,
 ) -> Calibration:  # fmt: skip
     """Put a calibration together; the estimate is the highest posterior. It and every draw are simulated once more."""
-
-    def report(label: str) -> Callable[[int, int], None]:
-        return lambda done, total: progress(label, done, total) if progress is not None else None
-
     space, top = problem.space, found.starts.best.point
     seed = settings.seed + 1_000_000
     again = evaluate(
         problem, np.tile(top, (CHECK_SEEDS, 1)), first_seed=seed, later=np.ones(CHECK_SEEDS, dtype=bool),
-        ledger=ledger, progress=report("estimate"),
+        ledger=ledger, progress=labelled(progress, "estimate"),
     )  # fmt: skip
     drawn = evaluate(
         problem, posterior.draws, first_seed=seed + 1000, later=np.arange(len(posterior.draws)) % 3 == 0,
-        ledger=ledger, progress=report("draws"),
+        ledger=ledger, progress=labelled(progress, "draws"),
     )  # fmt: skip
     models = _mean_models(problem, again)
     rng = np.random.default_rng(settings.seed)

@@ -5,7 +5,7 @@ starts, and the next points are drawn around it; the first round covers the prio
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -13,15 +13,13 @@ import numpy as np
 
 from ...parameters.errors import FileError, RangeError
 from ..items import Study
-from .design import Design, evaluate, prior_points
+from .design import Design, Staged, evaluate, labelled, prior_points
 from .emulator import Emulator
 from .learning import learn_emulator, patient_noise
 from .ledger import Ledger
 from .problem import Problem, Sizes
 from .search import Starts, climb, search_from
 from .search_space import REACH
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -80,19 +78,16 @@ class JointFit:
 
 
 def joint_fit(
-    problem: Problem, settings: FitSettings, ledger: Ledger, *, threads: int = 2, progress: Progress | None = None
+    problem: Problem, settings: FitSettings, ledger: Ledger, *, threads: int = 2, progress: Staged | None = None
 ) -> JointFit:
     """Fit all evidence of role 'fit' jointly; what was simulated before is taken from the ledger."""
-
-    def report(label: str) -> Callable[[int, int], None]:
-        return lambda done, total: progress(label, done, total) if progress is not None else None
-
     size, first = problem.space.size, settings.seed
     points = prior_points(settings.prior, size, settings.seed)
     later = np.arange(len(points)) < len(points) // settings.later_every // 2
     design = evaluate(
-        problem, points, first_seed=first, later=later, ledger=ledger, threads=threads, progress=report("prior")
-    )
+        problem, points, first_seed=first, later=later, ledger=ledger, threads=threads,
+        progress=labelled(progress, "prior"),
+    )  # fmt: skip
     first += len(points)
     emulator, centre, covariance, noise = None, np.zeros(size), None, np.zeros(len(problem.items))
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
@@ -111,7 +106,7 @@ def joint_fit(
         later[-settings.repeats :] = later[: settings.repeats]
         new = evaluate(
             problem, points, first_seed=first, later=later, ledger=ledger, threads=threads,
-            progress=report(f"round {k} of {len(settings.widths)}, worst: {worst_of(emulator, centre)}"),
+            progress=labelled(progress, f"round {k} of {len(settings.widths)}, worst: {worst_of(emulator, centre)}"),
         )  # fmt: skip
         first += n
         pairs.append((new.models[: settings.repeats], new.models[-settings.repeats :]))
@@ -121,7 +116,7 @@ def joint_fit(
     starts = search_from(
         [centre, *(0.8 * prior_points(settings.starts - 1, size, settings.seed + 99))], emulator.log_posterior,
         emulator.with_gradient, emulator.precision, by_cma=settings.by_cma, evaluations=settings.cma_evaluations,
-        progress=report("search"),
+        progress=labelled(progress, "search"),
     )  # fmt: skip
     return JointFit(design, emulator, noise, starts, np.linalg.inv(emulator.precision(starts.best.point)))
 
