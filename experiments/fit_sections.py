@@ -54,7 +54,8 @@ def evidence_section(found: FitContents) -> Section:
     as of ten patients.
 
     Of {sum(roles.values())} collected results {roles["fit"]} have the role 'fit', {roles["check"]} the role 'check'
-    (computed and compared, never fitted) and {roles["context"]} the role 'context' (not computed). The last table
+    (computed and compared, never fitted), {roles["outcome"]} the role 'outcome' (they decide the models of death and
+    toxicity, after this fit) and {roles["context"]} the role 'context' (not computed). The last table
     says why each of these is not in the likelihood, as far as its note says it.
 
     Reports that contradict each other are all kept. Their errors are multiplied by the Birge ratio of the group, or
@@ -75,6 +76,8 @@ def _count(item: Item) -> str:
 def _why(item: Item, treated: bool) -> str:
     if item.role == "fit":
         return "the model does not compute it"
+    if item.role == "outcome":
+        return item.note or "decides a model of death or toxicity, after this fit"
     computed = item.role == "check" or (can_predict(item) and treated)
     return item.note or ("held out" if computed else "the model does not compute it")
 

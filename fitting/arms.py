@@ -111,7 +111,7 @@ def join(parts: list[Outcomes]) -> Outcomes:
     for field in fields(Outcomes):
         one = getattr(first, field.name)
         if isinstance(one, np.ndarray):
-            axis = 1 if field.name in {"weight", "persistence", "least_tumour"} else 0
+            axis = 1 if field.name in {"weight", "persistence", "least_tumour", "tumour_at_progression"} else 0
             values[field.name] = np.concatenate([getattr(part, field.name) for part in parts], axis=axis)
         elif field.name == "responses":
             values[field.name] = tuple(

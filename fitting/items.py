@@ -21,7 +21,7 @@ Kind = Literal[
     "direction",  # whether one scenario has more ('more') or less ('less') of something than another
     "qualitative",  # no number; the finding stands in `note`
 ]
-Role = Literal["fit", "check", "context"]
+Role = Literal["fit", "outcome", "check", "context"]
 TimeZero = Literal["first infusion", "randomisation", "apheresis", "start of therapy", "not stated"]
 
 _PERCENTAGES = "proportion value range"

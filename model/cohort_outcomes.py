@@ -13,7 +13,7 @@ LEFT_OUT = "soluble_bcma"
 """The one endpoint with a value per visit, which would need more memory than all others together."""
 
 _BRANCHES = ("relapse", "eradicated")
-_BY_BRANCH = ("weight", "persistence", "least_tumour")
+_BY_BRANCH = ("weight", "persistence", "least_tumour", "tumour_at_progression")
 _ARRAYS = tuple(each.name for each in fields(Outcomes) if each.name not in {"visits", "responses", LEFT_OUT})
 
 

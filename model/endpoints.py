@@ -65,7 +65,8 @@ class Visits:
 class Outcomes:
     """What a trial would report of its virtual patients; arrays (2, n) have the branches relapse and eradicated.
 
-    Days count from the first infusion.
+    Days count from the first infusion. `tumour_at_progression` (2, n) are the cells at the visit that shows it, NaN
+    without progression.
     """
 
     visits: Visits
@@ -79,6 +80,7 @@ class Outcomes:
     least_tumour: np.ndarray
     density_before: np.ndarray
     density_at_progression: np.ndarray
+    tumour_at_progression: np.ndarray
     cause_shares: np.ndarray
     soluble_bcma: np.ndarray
     marrow_cells: np.ndarray
@@ -214,6 +216,7 @@ def outcomes_of_part(solution: Solution, patients: Mapping[str, np.ndarray], dra
         least_tumour=np.stack([np.where(alive, branch[0], np.inf).min(axis=1) for branch in branches]),
         density_before=solution["density_mean"][:, 0],
         density_at_progression=density,
+        tumour_at_progression=np.stack([_at_visit(days, branches[k][0], shown[k]) for k in (0, 1)]),
         cause_shares=causes(solution, patients, responses[0].progression, {"tumour": back}),
         soluble_bcma=solution["soluble_bcma"][:, here],
         marrow_cells=patients["marrow_cells"],
@@ -228,6 +231,12 @@ def _recorded(times: np.ndarray, days: np.ndarray) -> np.ndarray:
     if off.size:
         raise InputError(f"the visit on day {days[off[0]]:g} was not recorded; simulate with times=visits.grid.")
     return here
+
+
+def _at_visit(days: np.ndarray, tumour: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Tumour (n,) at the visit on the day `shown`, NaN without one; `tumour` (n, visits) is that of one branch."""
+    at = np.minimum(np.searchsorted(days, shown), len(days) - 1)
+    return np.where(np.isfinite(shown), tumour[np.arange(len(tumour)), at], np.nan)
 
 
 _Branch = tuple[np.ndarray, np.ndarray]

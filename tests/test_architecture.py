@@ -26,7 +26,7 @@ BESIDE = ("tests", "benchmarks", "docs")
 # Where a library may be imported, as the beginning of a path. The tests and benchmarks may use any as a referee.
 ROOMS = {
     "pint": ("parameters/units.py",),
-    "pydantic": ("parameters/", "model/", "fitting/"),
+    "pydantic": ("parameters/", "model/", "fitting/", "experiments/trials/"),
     "sympy": ("model/",),
     "llvmlite": ("model/engine/",),
     "distributed": (),

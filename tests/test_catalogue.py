@@ -29,8 +29,11 @@ EVERY = [CATALOGUE[name] for name in CATALOGUE]
 DRUGS = tuple(therapy for therapy in read_therapies() if therapy.kind == "drug")
 PRODUCTS = tuple(therapy for therapy in read_therapies() if therapy.kind == "car_t")
 
-# Numbers that no equation holds: they read doses, draw patients, date deaths, or stand for the laboratory.
+# Numbers that no equation holds: they read doses, draw patients, date deaths, tell risks, or stand for the laboratory.
 OUTSIDE_THE_EQUATIONS = {
+    "car_t_peak_reference", "exponent_death_burden", "exponent_death_growth", "fraction_severe_crs",
+    "fraction_severe_icans", "hazard_death_progressed", "hazard_ratio_line", "k_growth_progressed", "probability_crs",
+    "probability_icans", "slope_crs", "slope_icans", "tumour_progressed",
     "blood_volume", "body_weight", "error_floor_m_protein", "error_m_protein", "fraction_marrow_complete",
     "fraction_sbcma_other_cells", "fraction_shared_between_products", "hazard_death_first_year", "hazard_death_later",
     "limit_car_t", "limit_flc", "limit_m_protein", "marrow_cells", "transgene_per_cell",

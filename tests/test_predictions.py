@@ -47,16 +47,16 @@ MADE_UP = Outcomes(
     death=DEATH,
     c_max=C_MAX,
     t_max=np.array([9.0, 10.0, 11.0, 12.0, 20.0, NAN]),
-    auc_28=np.zeros(6),
+    auc_28=np.zeros(6), usable=np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.0]),
     persistence=np.array([[50.0, 200.0, 350.0, 420.0, 30.0, NAN], [50.0, 600.0, 700.0, 900.0, 30.0, NAN]]),
     least_tumour=np.array([[1e11, 1e8, 5e6, 1e6, 1e10, NAN], [1e11, 0.0, 0.0, 0.0, 1e10, NAN]]),
     density_before=np.array([300.0, 500.0, 700.0, 900.0, 1100.0, NAN]),
     density_at_progression=np.array([290.0, 200.0, 400.0, 100.0, NAN, NAN]),
+    tumour_at_progression=np.where(np.isfinite(PROGRESSION), 2e11, NAN),
     cause_shares=np.zeros((6, 5)),
     soluble_bcma=np.outer([1.0, 0.5, 0.1, 0.2, 2.0, NAN], np.linspace(1.0, 0.0, len(ARM.visits.days))),
     marrow_cells=np.full(6, 1e12),
-    usable=np.array([1.0, 1.0, 1.0, 1.0, 1.0, 0.0]),
-)
+)  # fmt: skip
 
 
 def item(endpoint: str, kind: str = "proportion", unit: str = "%", **more: object) -> Item:

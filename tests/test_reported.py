@@ -97,9 +97,9 @@ def test_whatever_is_assumed_or_weighed_down_says_why() -> None:
             assert item.rows or elsewhere or "no row of its own" in item.note, item.id
 
 
-def test_the_three_roles_are_told_apart() -> None:
+def test_the_roles_are_told_apart() -> None:
     studies = read_studies()
-    counts = [len(items(studies, role=role)) for role in ("fit", "check", "context")]
+    counts = [len(items(studies, role=role)) for role in ("fit", "outcome", "check", "context")]
     assert sum(counts) == sum(len(study.items) for study in studies)
     assert min(counts) > 0
 

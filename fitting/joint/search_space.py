@@ -29,8 +29,15 @@ SHARED_FREE = (
 )  # fmt: skip
 """Numbers that the joint fit changes, beside those that the therapies' own files name as `fitted`."""
 
-PRIOR_ONLY = ("k_internalisation_bcma",)
-"""Shared numbers, beside those of therapies, that projections draw from their priors unless they were fitted."""
+PRIOR_ONLY = (
+    "k_internalisation_bcma",
+    "hazard_death_progressed", "exponent_death_growth", "exponent_death_burden", "hazard_ratio_line",
+    "probability_crs", "fraction_severe_crs", "slope_crs", "probability_icans", "fraction_severe_icans", "slope_icans",
+)  # fmt: skip
+"""Shared numbers, beside those of therapies, that projections draw from their priors unless they were fitted.
+
+Those of death and toxicity have as priors what `fitting/outcomes/` has found.
+"""
 
 
 def free_numbers() -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Virtual trials: design, pool of virtual patients, conduct, tables, power and assurance."""

@@ -1,0 +1,1 @@
+"""What decides the small models of outcome, after the joint fit: death after progression, and toxicity."""
