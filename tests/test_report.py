@@ -123,18 +123,42 @@ def test_an_entry_is_written_for_people(value: object, text: str) -> None:
     assert cell_text(value) == text
 
 
+@pytest.mark.parametrize(
+    ("columns", "cell", "expected"),
+    [(7, "8.8 (5.9 to 11.9)", "upright"), (13, "lenalidomide", "landscape squeezed"), (10, "unreached", "landscape")],
+)
+def test_a_table_that_is_too_wide_for_a_page_turns_it_or_is_squeezed(columns: int, cell: str, expected: str) -> None:
+    table = Table("t", [f"measure {k}" for k in range(columns)], [[cell] * columns])
+    text = report_html(Report("R", sections=[Section("S", tables=[table])]))
+    assert f'<div class="wide short {expected}">' in text
+
+
+def test_on_paper_figures_and_short_tables_are_whole_and_long_ones_repeat_their_head() -> None:
+    text = report_html(Report("R", sections=[Section("S", tables=[Table("t", ("a",), [[k] for k in range(26)])])]))
+    assert '<div class="wide upright">' in text
+    paper = text[text.index("@media print") :]
+    assert re.search(r"figure, tr,[^{]*\{ break-inside: avoid; \}", paper)
+    assert ".short { break-inside: avoid; }" in paper
+    assert "thead { display: table-header-group; }" in paper
+    assert re.search(r"\.wide \{ overflow: visible;", paper)
+    assert re.search(r"\.screen, figcaption \{ display: none; \}", paper)
+    assert "@page landscape { size: A4 landscape; }" in text
+
+
 def test_a_report_is_written_whole_and_the_same_again(tmp_path: Path) -> None:
     path = write_report(tmp_path / "new" / "report.html", report())
     first = path.read_bytes()
     assert write_report(path, report()).read_bytes() == first
-    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+    left = {"report.html", "report.json", "table_1_1.csv", *(f"shares.{end}" for end in ("svg", "png", "csv", "txt"))}
+    assert {file.name for file in path.parent.iterdir()} == left
 
 
-def test_a_table_or_a_picture_that_cannot_be_shown_is_refused() -> None:
+def test_a_table_or_a_picture_that_cannot_be_shown_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="row 1: 1 entries for 2 columns"):
         Table("t", ("a", "b"), ((1,),))
     with pytest.raises(InputError, match="2 pictures are called 'shares'"):
-        report_html(report(sections=(Section("s", "", (picture(), picture())),)))
+        write_report(tmp_path / "new" / "report.html", report(sections=(Section("s", "", (picture(), picture())),)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_leaves_one_folder_with_a_manifest_that_tells_how(tmp_path: Path) -> None:

@@ -5,16 +5,20 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from perdure.experiments.pictures.picture import Picture, picture_csv, picture_png, picture_svg
+from perdure.experiments.pictures.picture import Picture
+from perdure.experiments.report.parts import Report, SavedReport, Section, Table
 from perdure.experiments.report.run_folder import jsonable
-from perdure.parameters.errors import InputError
+from perdure.experiments.report.saved_picture import SavedPicture, csv_of, png_of, svg_of
+from perdure.experiments.report.saved_report import keep_report, table_csv
+from perdure.parameters.errors import FileError, InputError
+
+__all__ = ["NOT_ADVICE", "Report", "Section", "Table", "cell_text", "report_html", "write_html", "write_report"]
 
 NOT_ADVICE = "A research and design tool. Not medical advice."
 # The three kinds of uncertainty: name, what it is, how it is drawn.
@@ -36,80 +40,43 @@ UNCERTAINTIES: tuple[tuple[str, str, str], ...] = (
         "and the interval of a reported number.",
     ),
 )
+LONG_TABLE = 25  # rows; a longer table may go on over the next printed page
+ACROSS = 100  # letters of a table's size beside each other on a printed page (A4, upright)
 _LARGEST_SVG = 1_500_000  # bytes; a larger drawing is embedded as PNG
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
-    """A table; columns in which every entry is a number are aligned to the right."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[object]]
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        for number, row in enumerate(self.rows, start=1):
-            if len(row) != len(self.columns):
-                raise InputError(
-                    f"table '{self.title}', row {number}: {len(row)} entries for {len(self.columns)} columns."
-                )
-
-
-@dataclass(frozen=True, eq=False)
-class Section:
-    """A heading with its paragraphs (plain text, separated by empty lines), pictures and tables."""
-
-    title: str
-    text: str = ""
-    pictures: Sequence[Picture] = ()
-    tables: Sequence[Table] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """Everything a report says.
-
-    Parameters
-    ----------
-    intro
-        Plain text, paragraphs separated by empty lines.
-    notices
-        What a reader must know before the numbers: extrapolations, failed patients, assumptions.
-    manifest
-        How the numbers came about; `RunFolder.manifest()` gives it.
-    """
-
-    title: str
-    subtitle: str = ""
-    intro: str = ""
-    sections: Sequence[Section] = ()
-    notices: Sequence[str] = ()
-    manifest: Mapping[str, object] = field(default_factory=dict)
-
-
 def write_report(path: str | Path, report: Report) -> Path:
-    """Write the report to one HTML file; a file that is there is replaced in one step."""
+    """Write the report to one HTML file, and beside it what makes it again: NAME.json, its pictures, tables as CSV.
+
+    The HTML needs none of them. A file that is there is replaced in one step.
+    """
     target = Path(path)
-    text = report_html(report)
+    _check_pictures(report)
     target.parent.mkdir(parents=True, exist_ok=True)
+    return write_html(target, report_html(keep_report(report, target.with_suffix(".json"))))
+
+
+def write_html(path: str | Path, text: str) -> Path:
+    """Write a text to one file and nothing else; a file that is there is replaced in one step."""
+    target = Path(path)
     hidden = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         hidden.write_text(text, encoding="utf-8", newline="\n")
         os.replace(hidden, target)
+    except OSError as problem:
+        raise FileError(f"{target}: a report cannot be written there ({problem.strerror}).") from problem
     finally:
-        hidden.unlink(missing_ok=True)
+        with suppress(OSError):
+            hidden.unlink(missing_ok=True)
     return target
 
 
-def report_html(report: Report) -> str:
-    """The report as HTML text."""
-    names = [picture.name for section in report.sections for picture in section.pictures]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(
-                f"report '{report.title}': {names.count(name)} pictures are called '{name}'; names must differ."
-            )
+def report_html(report: Report | SavedReport, *others: Report | SavedReport) -> str:
+    """The report as HTML text; several become one document, one after the other."""
+    reports = (report, *others)
+    for one in reports:
+        _check_pictures(one)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -121,12 +88,23 @@ def report_html(report: Report) -> str:
         paragraphs=_paragraphs,
         cell=cell_text,
         right_columns=_right_columns,
+        on_paper=_on_paper,
         picture_uri=_picture_uri,
         csv_uri=_csv_uri,
+        table_uri=_table_uri,
         plain=_plain,
     )
     template = environment.get_template("report.html.j2")
-    return template.render(report=report, not_advice=NOT_ADVICE, uncertainties=UNCERTAINTIES)
+    return template.render(reports=reports, not_advice=NOT_ADVICE, uncertainties=UNCERTAINTIES, long_table=LONG_TABLE)
+
+
+def _check_pictures(report: Report | SavedReport) -> None:
+    names = [picture.name for section in report.sections for picture in section.pictures]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"report '{report.title}': {names.count(name)} pictures are called '{name}'; names must differ."
+            )
 
 
 def cell_text(value: object) -> str:
@@ -162,6 +140,16 @@ def _right_columns(table: Table) -> list[bool]:
     ]
 
 
+def _on_paper(table: Table) -> str:
+    """How a table is printed: upright, on its side, or squeezed, by how many letters its longest words need."""
+    needed = 0
+    for index, is_number in enumerate(_right_columns(table)):
+        cells = [cell_text(row[index]) for row in table.rows]
+        words = [*str(table.columns[index]).split(), *(cells if is_number else " ".join(cells).split())]
+        needed += 2 + max(map(len, words), default=0)
+    return "upright" if needed <= ACROSS else "landscape" if needed <= ACROSS * 1.45 else "landscape squeezed"
+
+
 def _paragraphs(text: str) -> list[str]:
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n") if paragraph.strip()]
 
@@ -182,13 +170,21 @@ def _in_line(known: object) -> str:
     return known if isinstance(known, str) else json.dumps(known, ensure_ascii=False)
 
 
-def _picture_uri(picture: Picture) -> str:
+def _picture_uri(picture: Picture | SavedPicture) -> str:
     # As an image and not inline: identifiers of one drawing then cannot meet those of another.
-    drawing = picture_svg(picture)
+    drawing = svg_of(picture)
     if len(drawing) <= _LARGEST_SVG:
         return f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}"
-    return f"data:image/png;base64,{base64.b64encode(picture_png(picture)).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(png_of(picture)).decode()}"
 
 
-def _csv_uri(picture: Picture) -> str:
-    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(picture_csv(picture).encode()).decode()}"
+def _csv_uri(picture: Picture | SavedPicture) -> str:
+    return _text_uri(csv_of(picture))
+
+
+def _table_uri(table: Table) -> str:
+    return _text_uri(table_csv(table))
+
+
+def _text_uri(text: str) -> str:
+    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"

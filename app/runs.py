@@ -1,0 +1,46 @@
+"""`perdure compare` and `perdure report`: runs that are done, side by side, and their reports once more."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perdure.app.console import say
+
+# Only what --help needs is imported here; the commands import what they run.
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    second: Annotated[Path, typer.Argument(help="Folder of another run, of the same question or of another scenario.")],
+    to: Annotated[Path | None, typer.Option(help="Write the comparison to this file (HTML, with pictures).")] = None,
+) -> None:
+    """Put two runs side by side: what went in that differs, and every number that both have."""
+    from perdure.experiments.report.report import report_html, write_html
+    from perdure.experiments.run_comparison import compare_runs
+    from perdure.experiments.run_comparison_report import comparison_report, lines
+    from perdure.experiments.run_files import read_run
+
+    found = compare_runs(read_run(first), read_run(second))
+    for line in lines(found):
+        say(line)
+    if to is not None:
+        say(f"\nReport: {write_html(to, report_html(comparison_report(found)))}")
+    say("Simulated patients; a research and design tool, not medical advice.")
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs, one or more.")],
+    to: Annotated[
+        Path | None,
+        typer.Option(help="The file to write; without it NAME.html of the run, or reports.html, where you are."),
+    ] = None,
+) -> None:
+    """Make the report of a run again, or one document of several, in one HTML file that needs nothing else."""
+    from perdure.experiments.report.report import report_html, write_html
+    from perdure.experiments.run_files import read_runs, reports_of
+
+    found = read_runs(runs)
+    # The folder of a run stays as it was: its manifest holds the checksum of every file in it.
+    target = to or Path(f"{found[0].name}.html" if len(found) == 1 else "reports.html")
+    say(f"Report: {write_html(target, report_html(*reports_of(found)))}")
