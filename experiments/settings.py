@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from perdure.experiments.treat import SEED
 from perdure.fitting.calibration import Calibration, read_calibration
@@ -45,3 +46,8 @@ class Settings:
     def read_calibration(self) -> Calibration:
         """The calibration that was asked for."""
         return read_calibration(self.calibration)
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """Sizes, seed and progress, as the `run` of most experiments takes them."""
+        return {name: getattr(self, name) for name in ("patients", "draws", "patients_per_draw", "seed", "progress")}
