@@ -11,14 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
+from perdure.experiments.answer import Answer, Finding, tell
+from perdure.experiments.comparison_pictures import number_row
 from perdure.experiments.pictures.curves import CurveToDraw, SurvivalPanel
 from perdure.experiments.pictures.forest import effect_picture
 from perdure.experiments.pictures.picture import Picture
 from perdure.experiments.pictures.rows import EffectRowToDraw
 from perdure.experiments.pictures.survival import survival_grid
 from perdure.experiments.projection import BAND_MONTHS, MONTHS, RESTRICTED_MONTHS, Estimate
-from perdure.experiments.report.report import Report, Section, Table, write_report
-from perdure.experiments.report.run_folder import RunFolder, new_run
+from perdure.experiments.report.report import Section, Table
 from perdure.experiments.settings import Settings
 from perdure.experiments.treat import SEED
 from perdure.fitting.anchored import anchored, interval
@@ -173,27 +174,46 @@ def _part(
     return Parted(share, high, low, hazard_ratio(time, event, above, weight), gain)
 
 
-def main(settings: Settings) -> Path:
-    """Compute, print the answer, and write the report; returns its folder."""
-    calibration = settings.read_calibration()
-    seeds = {"virtual patients": settings.seed, "calibration": calibration.about.get("seed")}
-    sizes = {name: getattr(settings, name) for name in ("patients", "draws", "patients_per_draw", "seed", "progress")}
-    with new_run(settings.folder, "expansion_threshold", settings.command, seeds) as folder:
-        with folder.timed("simulation"):
-            splits = run(calibration=calibration, **sizes)
-        settings.say(_answer(splits))
-        with folder.timed("pictures and report"):
-            _write(folder, calibration, splits)
-    return folder.path
+def answer(settings: Settings, calibration: Calibration) -> Answer:
+    """Compute, and put the answer into words, pictures and tables."""
+    splits = run(calibration=calibration, **settings.sizes)
+    same = [f"  {s.cohort}: {s.gain_months.text('+.1f')} months" for s in splits]
+    return Answer(
+        title="Expansion above 180 cells per mm3, and how long the response lasts",
+        subtitle="The split of Caillot 2024 among virtual patients after ide-cel",
+        sentences=(
+            f"Restricted mean progression-free survival over {RESTRICTED_MONTHS:g} months, peak above {THRESHOLD:g} "
+            "cells/uL less peak below, in virtual patients:",
+            *same,
+            f"Hazard ratio {splits[0].cohort}: {_ratio(splits[0])}.",
+        ),
+        sections=(
+            Section("Progression-free survival by peak", _CURVE_TEXT, [_survival(splits[:2])]),
+            Section(
+                "When patients are made alike", _GAIN_TEXT, [_gain(splits)],
+                [Table("Split", _HEAD, [_cells(split) for split in splits], _NOTE)],
+            ),
+        ),
+        numbers=[number_row(s.cohort, "difference in restricted mean PFS", s.gain_months, "months") for s in splits],
+        notices=_notices(splits),
+        findings=findings(splits),
+    )  # fmt: skip
 
 
-def _answer(splits: Sequence[Split]) -> str:
+def findings(splits: Sequence[Split]) -> tuple[Finding, ...]:
+    """What was reported of the peak and progression-free survival."""
     return (
-        f"Restricted mean progression-free survival over {RESTRICTED_MONTHS:g} months, peak above {THRESHOLD:g} "
-        "cells/uL less peak below, in virtual patients\n"
-        + "\n".join(f"  {s.cohort}: {s.gain_months.text('+.1f')} months" for s in splits)
-        + f"\nHazard ratio {splits[0].cohort}: {_ratio(splits[0])}"
-    )
+        Finding(
+            f"patients with a peak above {THRESHOLD:g} cells per mm3 stay free of progression longer",
+            "longer PFS above (Caillot 2024)", "caillot_2024", f"hazard ratio {_ratio(splits[0])}",
+            splits[0].over(lambda parted: parted.ratio).high < 1.0,
+        ),
+    )  # fmt: skip
+
+
+def main(settings: Settings) -> Path:
+    """Answer the question, and write the report; returns its folder."""
+    return tell(settings, "expansion_threshold", answer)
 
 
 _HEAD = ("patients", "above, %", "median PFS above", "median PFS below", "difference, months", "hazard ratio")
@@ -210,27 +230,6 @@ def _cells(split: Split) -> tuple[str, ...]:
 
 def _ratio(split: Split) -> str:
     return split.over(lambda parted: parted.ratio).text(".2f")
-
-
-def _write(folder: RunFolder, calibration: Calibration, splits: Sequence[Split]) -> None:
-    cells = [_cells(split) for split in splits]
-    folder.write_table("split", {name: [row[i] for row in cells] for i, name in enumerate(_HEAD)})
-    folder.write_json("calibration", {"name": calibration.name, "about": calibration.about})
-    curves, gain = _survival(splits[:2]), _gain(splits)
-    for picture in (curves, gain):
-        folder.save(picture)
-    report = Report(
-        title="Expansion above 180 cells per mm3, and how long the response lasts",
-        subtitle="The split of Caillot 2024 among virtual patients after ide-cel",
-        intro=_answer(splits).replace("\n  ", "\n\n").replace("\nHazard", "\n\nHazard"),
-        notices=_notices(splits),
-        sections=[
-            Section("Progression-free survival by peak", _CURVE_TEXT, [curves]),
-            Section("When patients are made alike", _GAIN_TEXT, [gain], [Table("Splits", _HEAD, cells, _NOTE)]),
-        ],
-        manifest=folder.manifest(),
-    )
-    write_report(folder.path / "report.html", report)
 
 
 def _notices(splits: Sequence[Split]) -> list[str]:

@@ -22,6 +22,7 @@ from perdure.experiments.projection_pictures import (
 from perdure.experiments.report.report import Report, Section, Table, write_report
 from perdure.experiments.report.run_folder import RunFolder, new_run
 from perdure.experiments.report.text import aligned, columns
+from perdure.experiments.run_files import estimate_rows, write_numbers
 from perdure.experiments.settings import Settings
 from perdure.fitting.calibration import MISSED, Calibration
 from perdure.fitting.fit_table import SEED as FIT_SEED
@@ -71,6 +72,9 @@ def _write(
 ) -> None:
     folder.write_table("fit_table", columns(_FIT_HEAD, [_fit_cells(row) for row in rows]))
     folder.write_table("projections", columns(_head(projections), [_projection_cells(p) for p in projections]))
+    named = {(read_therapy(p.scenario.product).short, p.scenario.name): p.numbers for p in projections}
+    arms = {name if name.startswith(product) else f"{product} {name}": n for (product, name), n in named.items()}
+    write_numbers(folder, [row for arm, numbers in arms.items() for row in estimate_rows(arm, numbers)])
     folder.write_json(
         "calibration", {"name": calibration.name, "about": calibration.about, "estimate": calibration.estimate}
     )

@@ -19,6 +19,7 @@ from perdure.experiments.projection import Progress
 from perdure.experiments.report.report import Report, Section, Table, write_report
 from perdure.experiments.report.run_folder import new_run
 from perdure.experiments.report.text import aligned, columns
+from perdure.experiments.run_files import estimate_rows, write_numbers
 from perdure.experiments.sequence_projection import (
     GAIN,
     MEDIAN,
@@ -91,6 +92,7 @@ def main(settings: Settings) -> Path:
         head, cells = table_of(found)
         settings.say(aligned(head, cells))
         folder.write_table("salvage", columns(head, cells))
+        write_numbers(folder, [row for one in found for row in estimate_rows(one.name, one.numbers)])
         folder.write_table("reported", columns(reported.columns, [tuple(map(str, row)) for row in reported.rows]))
         first = found[0].name
         pictures = [gain_picture(found, first), curve_picture([one for one in found if one.name in CURVES])]

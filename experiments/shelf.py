@@ -2,13 +2,18 @@
 
 import ast
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from perdure.experiments.settings import Settings
 from perdure.parameters.errors import unknown
+
+if TYPE_CHECKING:  # the list of questions is there at once, without model and pictures
+    from perdure.experiments.answer import Answer
+    from perdure.experiments.settings import Settings
+    from perdure.fitting.calibration import Calibration
 
 _FOLDER = Path(__file__).parent
 
@@ -16,7 +21,7 @@ _FOLDER = Path(__file__).parent
 class Experiment(Protocol):
     """What an experiment module offers to the command line, beside its own `run(...)`."""
 
-    def main(self, settings: Settings) -> Path:
+    def main(self, settings: "Settings") -> Path:
         """Run, print, draw, and return the folder of the run."""
         ...
 
@@ -52,5 +57,30 @@ def find_experiment(name: str) -> Experiment:
     """Import an experiment by name; an unknown name is an error with near matches."""
     names = [entry.name for entry in all_experiments()]
     if name not in names:
-        raise unknown("experiment", name, names)
+        problem = unknown("experiment", name, names)
+        raise type(problem)(f"{problem} 'perdure experiments' lists them.")
     return importlib.import_module(f"perdure.experiments.{name}")  # type: ignore[return-value]
+
+
+def checked_experiments() -> tuple[str, ...]:
+    """Names of the experiments that say what is known of their question (`findings`). Nothing is imported."""
+    names = []
+    for entry in all_experiments():
+        tree = ast.parse((_FOLDER / f"{entry.name}.py").read_text(encoding="utf-8"))
+        functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        names += [entry.name] if {"answer", "findings"} <= functions else []
+    return tuple(names)
+
+
+def find_answer(name: str) -> "Callable[[Settings, Calibration], Answer]":
+    """The function of an experiment that finds its answer, with what is known of the question.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such experiment, or it has no known findings to check.
+    """
+    module = find_experiment(name)
+    if name not in checked_experiments():
+        raise unknown("experiment with known findings", name, checked_experiments())
+    return module.answer  # type: ignore[attr-defined]

@@ -149,7 +149,7 @@ def test_a_typical_patient_has_none_of_the_traits_that_are_there_or_not() -> Non
     parameters = UNFITTED.parameters()
     values = typical_values(parameters, "ide_cel", "late_line")
     for name, value in parameters.typical("ide_cel", "late_line").items():
-        absent = parameters[name].drawn_with or name.startswith("hazard_death")
+        absent = parameters[name].drawn_with or name in typical_patient.OTHER_DEATHS
         assert values[name] == (0.0 if absent else value)
 
 

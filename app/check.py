@@ -1,0 +1,41 @@
+"""`perdure check`: does the model show what is known of a question?"""
+
+from typing import Annotated
+
+import typer
+
+from perdure.app.console import bar, console, say
+
+
+def check(
+    name: Annotated[str, typer.Argument(help="An experiment of 'perdure experiments'; without one: every one.")] = "",
+    patients: Annotated[int, typer.Option(help="Virtual patients per arm at the estimate.")] = 300,
+    draws: Annotated[int, typer.Option(help="Posterior draws.")] = 12,
+    patients_per_draw: Annotated[int, typer.Option(help="Virtual patients per arm and draw.")] = 80,
+    calibration: Annotated[str, typer.Option(help="A shipped calibration, or a file that 'perdure fit' wrote.")] = (
+        "reference"
+    ),
+) -> None:
+    """Check known findings of an experiment against the model; exit code 1 if one is not shown and that is news."""
+    from perdure.experiments.answer import findings_text
+    from perdure.experiments.settings import Settings
+    from perdure.experiments.shelf import checked_experiments, find_answer
+
+    missing = 0
+    for one in (name,) if name else checked_experiments():
+        answer = find_answer(one)
+        with bar() as feed:
+            settings = Settings(
+                patients=patients, draws=draws, patients_per_draw=patients_per_draw, calibration=calibration,
+                progress=feed, say=say,
+            )  # fmt: skip
+            found = answer(settings, settings.read_calibration()).findings
+        console.print(f"[bold]{one}[/bold]")
+        say(findings_text(found) + "\n")
+        for finding in found:
+            if not finding.met and finding.why_not:
+                say(f"{finding.what}: {finding.why_not}\n")
+            missing += not finding.met and not finding.why_not
+    say("Simulated patients; a research and design tool, not medical advice.")
+    if missing:
+        raise typer.Exit(1)
