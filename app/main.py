@@ -1,4 +1,4 @@
-"""`perdure`: run, plan, follow, fit, validate, patients, experiments, explain, reproduce, doctor."""
+"""`perdure`: experiments, plans, scenarios, trials, runs, fits; every command that is not in a file of its own."""
 
 import shlex
 import sys
@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
+from perdure.app.check import check
 from perdure.app.console import bar, console, errors, say
+from perdure.app.design import design
 from perdure.app.fit import fit
 from perdure.app.patients import patients
+from perdure.app.project import project
+from perdure.app.runs import compare, report
 from perdure.app.validate import validate
 from perdure.parameters.errors import InputError, PerdureError
 
@@ -113,12 +117,21 @@ def _read_plan(words: str):  # noqa: ANN202  # a Plan, which is not imported bef
 @app.command()
 def experiments() -> None:
     """List the experiments: one question each."""
+    from rich.table import Table
+
     from perdure.experiments.shelf import all_experiments
 
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for entry in all_experiments():
-        console.print(f"[bold]{entry.name:22}[/bold] {entry.question} [dim]({entry.time})[/dim]")
+        table.add_row(f"[bold]{entry.name}[/bold]", f"{entry.question} [dim]({entry.time})[/dim]")
+    console.print(table)
 
 
+app.command()(project)
+app.command()(design)
+app.command()(compare)
+app.command()(report)
+app.command()(check)
 app.command()(fit)
 app.command()(validate)
 app.command()(patients)

@@ -48,8 +48,8 @@ def test_help_names_every_command_and_says_what_perdure_is_not(run_perdure: Perd
     code, out, _ = run_perdure("--help")
     assert code == 0
     assert "Not medical advice." in out
-    named = "run plan follow experiments fit validate patients explain reproduce doctor"
-    assert set(COMMANDS) == set(named.split())
+    named = "run plan follow experiments project design compare report check fit validate patients explain reproduce"
+    assert set(COMMANDS) == {*named.split(), "doctor"}
     for command in COMMANDS:
         assert f" {command} " in out
 
@@ -122,7 +122,7 @@ def test_a_quantity_and_a_state_are_explained_with_their_formula(run_perdure: Pe
     ("arguments", "sentence"),
     [
         (("explain", "k_kil_max"), "There is no parameter, state or quantity 'k_kil_max'. Did you mean 'k_kill_max'"),
-        (("run", "nosuch"), "There is no experiment 'nosuch'. Known: "),
+        (("run", "nosuch"), "There is no experiment 'nosuch'. "),
         (("run", "overvew"), "There is no experiment 'overvew'. Did you mean 'overview'?"),
         (("run", "--patients", "-5"), "patients = -5; expected at least 10"),
         (("run", "--patients-per-draw", "0"), "patients_per_draw = 0; expected at least 10"),

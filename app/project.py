@@ -1,0 +1,36 @@
+"""`perdure project FILE`: the arms of a scenario, projected with their uncertainty."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perdure.app.console import bar, say
+
+
+def project(
+    file: Annotated[Path, typer.Argument(help="A scenario with [[arm]]s (.toml); its [trial] is left to 'design'.")],
+    patients: Annotated[int, typer.Option(help="Virtual patients per arm at the estimate.")] = 1000,
+    draws: Annotated[int, typer.Option(help="Posterior draws.")] = 40,
+    patients_per_draw: Annotated[int, typer.Option(help="Virtual patients per arm and draw.")] = 120,
+    seed: Annotated[int, typer.Option(help="Root seed of the virtual patients.")] = 20261,
+    calibration: Annotated[str, typer.Option(help="A shipped calibration, or a file that 'perdure fit' wrote.")] = (
+        "reference"
+    ),
+    why: Annotated[bool, typer.Option(help="Split every difference by mechanism.")] = True,
+    out: Annotated[Path, typer.Option(help="Folder that gets one folder per run.")] = Path("runs"),
+) -> None:
+    """Project the arms of a scenario: who gains, by how much, how sure, and at which risk."""
+    from perdure.experiments.project_scenario import project_file
+    from perdure.experiments.settings import Settings
+
+    with bar() as feed:
+        settings = Settings(
+            patients=patients, draws=draws, patients_per_draw=patients_per_draw, seed=seed, calibration=calibration,
+            folder=out, command=shlex.join(["perdure", *sys.argv[1:]]), progress=feed, say=say,
+        )  # fmt: skip
+        folder = project_file(file, settings, why=why)
+    say(f"\nReport: {folder / 'report.html'}")
+    say("Simulated patients; a research and design tool, not medical advice.")
