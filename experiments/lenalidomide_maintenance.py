@@ -135,8 +135,8 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
             Section(
                 "Why",
                 "The gain of the earlier start, split between what lenalidomide does (Shapley values).",
-                [why_picture(found.why, name="why", title=f"{groups.arms[1].name}: through what")],
-                [Table("Why", HEAD, cells_of(found.why))],
+                [why_picture(found.why, name="why", title=f"Through what: {groups.arms[1].name}")],
+                [Table("Gain by mechanism", HEAD, cells_of(found.why))],
             ),
         ),
         numbers=numbers_of(groups),

@@ -103,7 +103,7 @@ def reason_section(found: Comparison, calibration: Calibration, settings: Settin
         if not split.mechanisms:
             left_out.append(f"{arm.name}: no mechanism differs from {found.arms[0].name}.")
             continue
-        title = f"{arm.name} less {found.arms[0].name}: through what"
+        title = f"Through what: {arm.name} less {found.arms[0].name}"
         pictures.append(why_picture(split, name=f"why_{number}", title=title))
         tables.append(Table(f"Why, {arm.name}", HEAD, cells_of(split)))
     return Section("Why", "\n\n".join((_WHY_TEXT, *left_out)), pictures, tables)

@@ -101,7 +101,10 @@ def test_the_example_experiment_of_the_recipes_asks_a_question_and_runs_small() 
     assert question.endswith("?")
     space: dict[str, Any] = {"__name__": "example"}
     exec(compile(code, "CONTRIBUTING.md", "exec"), space)
-    assert set(space["run"]((10, 20))) == {10, 20}
+    found = space["run"]((2.0,), patients=20, draws=2, patients_per_draw=10, months=12.0)
+    assert [arm.name for arm in found.arms] == ["as calibrated", "growth x 2"]
+    assert found.gain("growth x 2", found.measures[-2]).value < 0.0
+    assert {"answer", "findings", "main"} <= space.keys()
 
 
 def recipe(path: str, names: Mapping[str, Any]) -> dict[str, Any]:
