@@ -14,7 +14,7 @@ from perdure.experiments.pictures.rows import EffectRowToDraw
 from perdure.experiments.pictures.survival import survival_picture
 from perdure.experiments.projection import BAND_MONTHS, Estimate
 from perdure.experiments.report.report import Table
-from perdure.experiments.run_files import NumberRow
+from perdure.experiments.run_files import NumberRow, estimate_row
 
 TRIAL_SIZE = 100
 """Patients per arm of the trial whose sampling error the dashed lines show."""
@@ -131,19 +131,11 @@ def numbers_of(found: Comparison, *, gains: Sequence[Measure] = (RESTRICTED_PFS,
         for arm in found.arms:
             for measure in found.measures:
                 value = found.estimate(arm.name, measure, group)
-                rows.append(number_row(arm.name + where, measure.name, value, measure.unit))
+                rows.append(estimate_row(arm.name + where, measure.name, value, measure.unit))
             for measure in gains if arm is not found.arms[0] else ():
                 gain = found.gain(arm.name, measure, "", group)
-                rows.append(number_row(arm.name + where, f"gain in {measure.name}", gain, measure.unit))
+                rows.append(estimate_row(arm.name + where, f"gain in {measure.name}", gain, measure.unit))
     return rows
-
-
-def number_row(arm: str, measure: str, estimate: Estimate, unit: str) -> NumberRow:
-    """An estimate as a row of `numbers.csv`."""
-    return NumberRow(
-        arm=arm, measure=measure, value=estimate.value, low=estimate.low, high=estimate.high, unit=unit, level=0.95,
-        kind="parameters",
-    )  # fmt: skip
 
 
 def notices_of(found: Comparison) -> list[str]:

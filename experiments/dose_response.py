@@ -12,7 +12,7 @@ import numpy as np
 from perdure.experiments.answer import Answer, Finding, tell
 from perdure.experiments.comparison import Arm, Comparison, compare
 from perdure.experiments.comparison_pictures import line_along, notices_of, numbers_of, table_of
-from perdure.experiments.measures import MEDIAN_PFS, PEAK, RESPONSE, RESTRICTED_PFS
+from perdure.experiments.measures import CRS, MEDIAN_PFS, PEAK, RESPONSE, RESTRICTED_PFS, SEVERE_CRS
 from perdure.experiments.pictures.along import AlongPanel, along_picture
 from perdure.experiments.projection import Progress
 from perdure.experiments.report.report import Section
@@ -26,7 +26,7 @@ TIME = "about twenty seconds"
 PRODUCT = "ide_cel"
 DOSES = (10e6, 50e6, 150e6, 300e6, 450e6, 800e6, 1600e6)
 """Cells; ide-cel was given at 50 to 800 million in its first trial (Lin 2023), and is given at 450 million."""
-MEASURES = (RESPONSE, MEDIAN_PFS, RESTRICTED_PFS, PEAK)
+MEASURES = (RESPONSE, MEDIAN_PFS, RESTRICTED_PFS, PEAK, CRS, SEVERE_CRS)
 
 
 def arm_of(cells: float) -> Arm:
@@ -70,7 +70,7 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
             measure.name[0].upper() + measure.name[1:], "dose (million cells)", f"{measure.name} ({measure.unit})",
             [line_along(found, "ide-cel", doses, names, measure)], log=True, marks=[(usual, "usual dose")],
         )
-        for measure in (RESPONSE, MEDIAN_PFS, PEAK)
+        for measure in (RESPONSE, MEDIAN_PFS, PEAK, CRS, SEVERE_CRS)
     ]  # fmt: skip
     panels.append(
         AlongPanel(
@@ -112,6 +112,8 @@ def sentences(found: Comparison) -> tuple[str, ...]:
         f"{found.gain(low, RESTRICTED_PFS).text('+.1f')} months.",
         f"A dose {doses[-1] / doses[0]:.0f} times as large gives a peak {peaks[1] / peaks[0]:.1f} times as high: the "
         "cells make up for a small dose by dividing.",
+        f"Severe cytokine release (grade 3 or more) goes from {found.estimate(names[0], SEVERE_CRS).text('.1f')} to "
+        f"{found.estimate(names[-1], SEVERE_CRS).text('.1f')} %: how steeply risk follows the peak is hardly known.",
     )
 
 
@@ -133,7 +135,8 @@ def findings(found: Comparison) -> tuple[Finding, ...]:
 
 _TEXT = """Response saturates: once expansion fills the room that lymphodepletion has made, more cells at the start only
 bring the peak forward. The shares of engrafting cells and the capacity decide where; both are limited by what the
-evidence can say."""
+evidence can say. Risks follow the peak by a model of their own (docs/model.md), and their interval is that of a new
+trial."""
 
 
 def main(settings: Settings) -> Path:

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.comparison_pictures import number_row
 from perdure.experiments.pictures.curves import CurveToDraw, SurvivalPanel
 from perdure.experiments.pictures.forest import effect_picture
 from perdure.experiments.pictures.picture import Picture
@@ -20,6 +19,7 @@ from perdure.experiments.pictures.rows import EffectRowToDraw
 from perdure.experiments.pictures.survival import survival_grid
 from perdure.experiments.projection import BAND_MONTHS, MONTHS, RESTRICTED_MONTHS, Estimate
 from perdure.experiments.report.report import Section, Table
+from perdure.experiments.run_files import estimate_row
 from perdure.experiments.settings import Settings
 from perdure.experiments.treat import SEED
 from perdure.fitting.anchored import anchored, interval
@@ -194,7 +194,7 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
                 [Table("Split", _HEAD, [_cells(split) for split in splits], _NOTE)],
             ),
         ),
-        numbers=[number_row(s.cohort, "difference in restricted mean PFS", s.gain_months, "months") for s in splits],
+        numbers=[estimate_row(s.cohort, "difference in restricted mean PFS", s.gain_months, "months") for s in splits],
         notices=_notices(splits),
         findings=findings(splits),
     )  # fmt: skip

@@ -16,7 +16,7 @@ from perdure.experiments.pictures.cause_heat import CellToDraw, cause_picture
 from perdure.experiments.pictures.picture import Picture
 from perdure.experiments.projection import Estimate, Progress
 from perdure.experiments.report.report import Section, Table
-from perdure.experiments.run_files import NumberRow
+from perdure.experiments.run_files import NumberRow, estimate_row
 from perdure.experiments.salvage import POPULATION, SALVAGES
 from perdure.experiments.scenarios import footing_of_plan
 from perdure.experiments.settings import Settings
@@ -178,22 +178,15 @@ def people(found: Estimate) -> str:
 
 def numbers(found: CauseTable) -> list[NumberRow]:
     """Every number, of cells with enough patients."""
-    rows = [_row(group, "share of relapses", found.prevalence(group), "") for group in found.causes]
+    rows = [estimate_row(group, "share of relapses", found.prevalence(group), "") for group in found.causes]
     for group in (one for one in found.groups if found.enough(one)):
         for therapy in found.therapies:
             arm = f"{therapy} ({group})"
-            rows.append(_row(arm, "gain in restricted mean PFS", found.gain(group, therapy), "months"))
-            rows.append(_row(arm, "hazard ratio", found.ratio(group, therapy), ""))
-            rows.append(_row(arm, "patients needed", found.patients_needed(group, therapy), ""))
-            rows.append(_row(arm, "patients to be looked at", found.patients_screened(group, therapy), ""))
-    return [*rows, _row("choice by cause", "gain over one salvage for all", found.gain_of_triage(), "months")]
-
-
-def _row(arm: str, measure: str, found: Estimate, unit: str) -> NumberRow:
-    return NumberRow(
-        arm=arm, measure=measure, value=found.value, low=found.low, high=found.high, unit=unit, level=0.95,
-        kind="parameters",
-    )  # fmt: skip
+            rows.append(estimate_row(arm, "gain in restricted mean PFS", found.gain(group, therapy), "months"))
+            rows.append(estimate_row(arm, "hazard ratio", found.ratio(group, therapy), ""))
+            rows.append(estimate_row(arm, "patients needed", found.patients_needed(group, therapy), ""))
+            rows.append(estimate_row(arm, "patients to be looked at", found.patients_screened(group, therapy), ""))
+    return [*rows, estimate_row("choice by cause", "gain over one salvage for all", found.gain_of_triage(), "months")]
 
 
 def notices(calibration: Calibration) -> list[str]:

@@ -108,6 +108,11 @@ class _Interval(Protocol):
     def high(self) -> float: ...
 
 
+def estimate_row(arm: str, measure: str, number: _Interval, unit: str) -> NumberRow:
+    """An estimate with its 95 % interval over posterior draws."""
+    return NumberRow(arm, measure, number.value, number.low, number.high, unit, 0.95, "parameters")
+
+
 def estimate_rows(
     arm: str, numbers: Mapping[str, _Interval], *, level: float = 0.95, kind: str = "parameters"
 ) -> tuple[NumberRow, ...]:

@@ -166,8 +166,8 @@ def _words(panels: Sequence[AlongPanel], title: str) -> str:
             if known.size:
                 first, last = known[0], known[-1]
                 parts.append(
-                    f"{line.label} from {number_text(value[first])} at {number_text(x[first])} to "
-                    f"{number_text(value[last])} at {number_text(x[last])}"
+                    f"{line.label} from {number_text(float(value[first]))} at {number_text(float(x[first]))} to "
+                    f"{number_text(float(value[last]))} at {number_text(float(x[last]))}"
                 )
         said.append(f"{panel.title} ({panel.y_label}, along {panel.x_label}): {'; '.join(parts) or 'no values'}.")
     return " ".join(said)
