@@ -25,7 +25,7 @@ from perdure.experiments.treat import SEED
 from perdure.fitting.calibration import Calibration, read_calibration
 from perdure.model.imwg import CR, PR
 
-TIME = "about three minutes"
+TIME = "about two minutes"
 ALONE = Arm("ide-cel alone", "ide-cel")
 AXES = (
     Axis("dose", "mg", (5.0, 10.0, 25.0)),
@@ -68,6 +68,9 @@ GROUPS: Mapping[str, Group] = {
     "PR or VGPR and high burden": lambda one: _response(PR, CR)(one) & _high(one),
 }
 """Who gains: by best response without maintenance, and by burden before treatment."""
+
+THOUGHT_OF = ("PR or VGPR, not CR", "high burden", "PR or VGPR and high burden")
+"""Whom maintenance is considered for (Hashmi 2024b: PR without CR after some months; high burden is our addition)."""
 
 
 def _high(one: Treated) -> np.ndarray:
@@ -158,6 +161,8 @@ def sentences(found: Maintenance) -> tuple[str, ...]:
     known = [g for g in groups.groups[1:] if np.isfinite(groups.gain(early, RESTRICTED_PFS, "", g).value)]
     most = max(known, key=lambda g: groups.gain(early, RESTRICTED_PFS, "", g).value)
     said.append(f"Most is gained in patients with {most}: {groups.gain(early, RESTRICTED_PFS, '', most).text('.1f')}.")
+    named = "; ".join(_gain_in(groups, early, group) for group in THOUGHT_OF)
+    said.append(f"Those whom clinicians think of, months: {named}.")
     if surface.best is not None:
         dose, start, duration = surface.best.at
         said.append(
@@ -168,6 +173,10 @@ def sentences(found: Maintenance) -> tuple[str, ...]:
     parts = sorted(found.why.mechanisms, key=lambda one: -found.why.contribution(one).value)
     said.append(f"Most of it comes through {parts[0]}: {found.why.contribution(parts[0]).text('.1f')} months.")
     return tuple(said)
+
+
+def _gain_in(groups: Comparison, arm: str, group: str) -> str:
+    return f"{group} {groups.gain(arm, RESTRICTED_PFS, '', group).text('.1f')}"
 
 
 def surface_of(surface: Surface) -> Picture:

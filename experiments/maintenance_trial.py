@@ -27,7 +27,7 @@ from perdure.experiments.trials.power import power_curve
 from perdure.fitting.calibration import Calibration, read_calibration
 from perdure.model.language.sentence import read_plan
 
-TIME = "about three minutes"
+TIME = "about two minutes"
 POPULATION = "late_line"
 PLANNED = 400
 SMALL = 17

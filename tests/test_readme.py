@@ -13,6 +13,7 @@ import pytest
 
 import perdure
 from perdure.app.main import app
+from perdure.experiments.shelf import all_experiments
 from perdure.fitting.reported import read_study
 from perdure.model import rules
 from perdure.model.engine import lanes
@@ -185,6 +186,12 @@ def test_every_page_of_the_documentation_is_on_its_first_page() -> None:
     index = text_of(ROOT / "docs" / "index.md")
     for page in DOCS:
         assert page.name == "index.md" or f"]({page.name})" in index
+
+
+def test_every_experiment_stands_on_the_page_of_experiments_with_its_question() -> None:
+    text = text_of(ROOT / "docs" / "experiments.md")
+    missing = [e.name for e in all_experiments() if f"| `{e.name}` | {e.question}" not in text]
+    assert not missing
 
 
 def test_every_option_that_the_page_on_the_command_line_names_exists() -> None:

@@ -9,6 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from perdure.experiments.pictures.checks import check_some
 from perdure.experiments.pictures.labels import text_width, wrapped
@@ -137,7 +138,7 @@ def _draw_panel(axes: Axes, panel: Sequence[Sequence[CellToDraw]], norm: Normali
 
 def _draw_bar(figure: Figure, left: float, top: float, width: float, norm: Normalize, scale: str) -> None:
     bar = axes_at(figure, left, top, width, _BAR)
-    figure.colorbar(ScalarMappable(norm, _COLOURS), cax=bar, orientation="horizontal")
+    figure.colorbar(ScalarMappable(norm, _COLOURS), cax=bar, orientation="horizontal", ticks=MaxNLocator(5))
     bar.set_xlabel(scale, fontsize=SMALL_SIZE)
 
 
