@@ -60,6 +60,8 @@ class Answer:
         Every number that another run can be compared with.
     notices
         What a reader must know first: extrapolations, assumptions.
+    given
+        Arms, and what they are given as it was read, in plain words.
     """
 
     title: str
@@ -69,6 +71,7 @@ class Answer:
     numbers: Sequence[NumberRow] = ()
     notices: Sequence[str] = ()
     findings: Sequence[Finding] = ()
+    given: Sequence[tuple[str, str]] = ()
 
     @property
     def pictures(self) -> list[Picture]:
@@ -96,6 +99,8 @@ def tell(
         with folder.timed("simulation and pictures"):
             found = answer(settings, calibration)
         sections = [*found.sections, *([_section(found.findings)] if found.findings else [])]
+        if found.given:
+            sections.append(Section("What was given", tables=[Table("Given", ("arms", "read as"), found.given)]))
         for sentence in found.sentences:
             settings.say(sentence)
         for table in (table for section in sections for table in section.tables):

@@ -13,7 +13,14 @@ import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
 from perdure.experiments.comparison import EVERYBODY, Arm, Change, Comparison, compare
-from perdure.experiments.comparison_pictures import gain_picture, group_table, notices_of, numbers_of, pfs_picture
+from perdure.experiments.comparison_pictures import (
+    gain_picture,
+    given_of,
+    group_table,
+    notices_of,
+    numbers_of,
+    pfs_picture,
+)
 from perdure.experiments.comparison_pictures import table_of as table_of_arms
 from perdure.experiments.measures import MEDIAN_PFS, PFS_24, RESTRICTED_PFS, Measure, Treated
 from perdure.experiments.pictures.course import BandToDraw, Panel, course_picture
@@ -184,6 +191,7 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
         ),
         numbers=[*numbers_of(found.comparison), *_explained_numbers(found.comparison)],
         notices=[*notices_of(found.comparison), _LIMITS],
+        given=given_of(found.comparison),
         findings=findings(found.comparison, calibration),
     )  # fmt: skip
 

@@ -144,3 +144,12 @@ def notices_of(found: Comparison) -> list[str]:
     for arm, footing in zip(found.arms, found.footings, strict=True):
         lines.setdefault(f"{footing.flag}. {footing.reason[0].upper()}{footing.reason[1:]}.", []).append(arm.name)
     return [f"{', '.join(names)}: {line}" for line, names in lines.items()]
+
+
+def given_of(*found: Comparison) -> list[tuple[str, str]]:
+    """What the arms of comparisons are given, in plain words; arms that are given the same share a line."""
+    lines: dict[str, list[str]] = {}
+    for one in found:
+        for arm in one.arms:
+            lines.setdefault(arm.plan.text, []).append(arm.name)
+    return [(", ".join(dict.fromkeys(names)), text) for text, names in lines.items()]

@@ -11,7 +11,7 @@ import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
 from perdure.experiments.comparison import Arm, Comparison, compare
-from perdure.experiments.comparison_pictures import line_along, notices_of, numbers_of, table_of
+from perdure.experiments.comparison_pictures import given_of, line_along, notices_of, numbers_of, table_of
 from perdure.experiments.measures import CRS, MEDIAN_PFS, PEAK, RESPONSE, RESTRICTED_PFS, SEVERE_CRS
 from perdure.experiments.pictures.along import AlongPanel, along_picture
 from perdure.experiments.projection import Progress
@@ -93,6 +93,7 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
         ),
         numbers=numbers_of(found),
         notices=notices_of(found),
+        given=given_of(found),
         findings=findings(found),
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
 from perdure.experiments.comparison import Arm, Change, Comparison, compare
-from perdure.experiments.comparison_pictures import gain_picture, line_along, notices_of, numbers_of, table_of
+from perdure.experiments.comparison_pictures import gain_picture, given_of, line_along, notices_of, numbers_of, table_of
 from perdure.experiments.measures import RESPONSE, RESTRICTED_PFS
 from perdure.experiments.pictures.along import AlongPanel, along_picture
 from perdure.experiments.pictures.bands import BandToDraw, Panel
@@ -136,6 +136,7 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
         ),
         numbers=[*numbers_of(found.starts), *(row for row in numbers_of(found.tiring) if row.arm != ALONE)],
         notices=[*notices_of(found.starts), *notices_of(found.tiring)],
+        given=given_of(found.starts, found.tiring),
         findings=findings(found),
     )
 

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from perdure.experiments.answer import Answer, Finding, tell
 from perdure.experiments.comparison import Arm, Comparison, compare
-from perdure.experiments.comparison_pictures import gain_picture, notices_of, numbers_of, pfs_picture, table_of
+from perdure.experiments.comparison_pictures import (
+    gain_picture,
+    given_of,
+    notices_of,
+    numbers_of,
+    pfs_picture,
+    table_of,
+)
 from perdure.experiments.measures import RESTRICTED_PFS
 from perdure.experiments.projection import MONTHS, Progress
 from perdure.experiments.report.report import Section
@@ -72,6 +79,7 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
         ),
         numbers=numbers_of(found),
         notices=notices_of(found),
+        given=given_of(found),
         findings=findings(found),
     )
 

@@ -12,7 +12,14 @@ import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
 from perdure.experiments.comparison import Arm, Comparison, Group, compare
-from perdure.experiments.comparison_pictures import gain_picture, group_table, notices_of, numbers_of, pfs_picture
+from perdure.experiments.comparison_pictures import (
+    gain_picture,
+    given_of,
+    group_table,
+    notices_of,
+    numbers_of,
+    pfs_picture,
+)
 from perdure.experiments.decomposition import HEAD, Decomposition, cells_of, decompose, why_picture
 from perdure.experiments.measures import RESTRICTED_PFS, Treated, days_of_treatment
 from perdure.experiments.pictures.picture import Picture
@@ -144,6 +151,7 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
         ),
         numbers=numbers_of(groups),
         notices=notices_of(groups),
+        given=given_of(groups),
         findings=findings(found),
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
 from perdure.experiments.comparison import Arm, Change, Comparison, compare
-from perdure.experiments.comparison_pictures import line_along, notices_of, numbers_of, table_of
+from perdure.experiments.comparison_pictures import given_of, line_along, notices_of, numbers_of, table_of
 from perdure.experiments.measures import MEDIAN_PFS, PEAK, RESPONSE, RESTRICTED_PFS
 from perdure.experiments.pictures.along import AlongPanel, along_picture
 from perdure.experiments.projection import Progress
@@ -96,6 +96,7 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
         ),
         numbers=[row for one in found.values() for row in numbers_of(one)],
         notices=[line for one in found.values() for line in notices_of(one)],
+        given=given_of(*found.values()),
         findings=findings(found),
     )
 

@@ -117,6 +117,7 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
             for row in number_rows(result)
         ],
         notices=notices(first),
+        given=[(name, result.design.arms[1].plan.text) for name, result in found.designs.items()],
         findings=findings(found),
     )
 

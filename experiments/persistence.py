@@ -14,6 +14,7 @@ from perdure.experiments.answer import Answer, Finding, tell
 from perdure.experiments.comparison import Arm, Change, Comparison, compare
 from perdure.experiments.comparison_pictures import (
     gain_picture,
+    given_of,
     line_along,
     notices_of,
     numbers_of,
@@ -150,6 +151,7 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
         ),
         numbers=[*numbers_of(found.binder), *numbers_of(found.memory), *numbers_of(found.legend, gains=())],
         notices=[*notices_of(found.binder), *notices_of(found.memory), *notices_of(found.legend)],
+        given=given_of(found.binder, found.memory, found.legend),
         findings=findings(found),
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
 from perdure.experiments.comparison import Arm, Comparison, compare
-from perdure.experiments.comparison_pictures import gain_picture, group_table, notices_of, numbers_of
+from perdure.experiments.comparison_pictures import gain_picture, given_of, group_table, notices_of, numbers_of
 from perdure.experiments.comparison_pictures import table_of as table_of_arms
 from perdure.experiments.measures import COMPLETE, MEDIAN_PFS, RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS
 from perdure.experiments.pictures.chance_map import chance_picture
@@ -165,6 +165,7 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
         ),
         numbers=[*numbers_of(found.courses), *_rows(found)],
         notices=[*notices_of(found.courses), _LIMITS],
+        given=given_of(found.courses),
         findings=findings(found),
     )  # fmt: skip
 

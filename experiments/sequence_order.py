@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.comparison_pictures import notices_of, numbers_of, table_of
+from perdure.experiments.comparison_pictures import given_of, notices_of, numbers_of, table_of
 from perdure.experiments.line_comparison import compare_lines, followed
 from perdure.experiments.measures import Measure
 from perdure.experiments.orders import (
@@ -99,6 +99,7 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
         ),
         numbers=[*numbers_of(found.comparison, gains=(CONTROL,)), *_gain_rows(found)],
         notices=[*notices_of(found.comparison), _LIMITS],
+        given=given_of(found.comparison),
         findings=findings(found),
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
 from perdure.experiments.comparison import EVERYBODY, Arm, Change, Comparison, compare
-from perdure.experiments.comparison_pictures import curve_of, gain_picture, notices_of, numbers_of, table_of
+from perdure.experiments.comparison_pictures import curve_of, gain_picture, given_of, notices_of, numbers_of, table_of
 from perdure.experiments.line_comparison import compare_lines, followed
 from perdure.experiments.measures import COMPLETE, MEDIAN_PFS, RESPONSE, Treated, restricted_mean
 from perdure.experiments.pictures.forest import effect_picture
@@ -170,6 +170,7 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
         ),
         numbers=[*numbers_of(after, gains=(RESPONSE, MEAN)), *_lost_rows(found)],
         notices=[*notices_of(after), _LIMITS],
+        given=given_of(after),
         findings=findings(found),
     )  # fmt: skip
 

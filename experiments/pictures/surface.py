@@ -32,7 +32,11 @@ from perdure.parameters.errors import InputError
 
 _COLOURS = LinearSegmentedColormap.from_list("vermillion_white_blue", [VERMILLION, "#FFFFFF", BLUE])
 _ACROSS, _DOWN, _GAP, _TOP, _BAR = 0.84, 0.46, 0.3, 0.55, 0.14  # inches
-_KEY = "thick frame: best\nthin frame: not told from it\nhatched edge: beyond the limit"
+_KEY = (
+    ("best", "thick frame: best"),
+    ("as_good", "thin frame: not told from it"),
+    ("ruled_out", "hatched edge: beyond the limit"),
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,9 @@ def surface_picture(
             if k == 0:
                 axes.set_ylabel(row_axis, fontsize=SMALL_SIZE)
         _draw_bar(figure, left, bottom + 0.5, min(max(across, 2.2), 3.2), norm, scale)
-        text_at(figure, left + 3.4, bottom + 0.5, _KEY, linespacing=1.2)
+        drawn = [cell for panel in panels for row in panel for cell in row]
+        key = [words for mark, words in _KEY if any(getattr(cell, mark) for cell in drawn)]
+        text_at(figure, left + 3.4, bottom + 0.5, "\n".join(key), linespacing=1.2)
         if notes:
             text_at(figure, 0.12, bottom + 1.08, notes, linespacing=1.2)
     return Picture(
