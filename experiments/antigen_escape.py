@@ -11,17 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from perdure.experiments import comparison_pictures as told
 from perdure.experiments.answer import Answer, Finding, tell
 from perdure.experiments.comparison import EVERYBODY, Arm, Change, Comparison, compare
-from perdure.experiments.comparison_pictures import (
-    gain_picture,
-    given_of,
-    group_table,
-    notices_of,
-    numbers_of,
-    pfs_picture,
-)
-from perdure.experiments.comparison_pictures import table_of as table_of_arms
 from perdure.experiments.measures import MEDIAN_PFS, PFS_24, RESTRICTED_PFS, Measure, Treated
 from perdure.experiments.pictures.course import BandToDraw, Panel, course_picture
 from perdure.experiments.pictures.picture import Picture
@@ -175,23 +167,23 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
             Section(
                 "How much of relapse does it explain?", _WHY_TEXT,
                 [
-                    gain_picture(
+                    told.gain_picture(
                         found.comparison, name="escape_gain", title="If the antigen were another",
                         note="Against the patients as they are. Hollow: a thought experiment. Interval: 95 % of draws.",
                     ),
-                    pfs_picture(
+                    told.pfs_picture(
                         found.comparison, name="escape_pfs", title="With and without escape (simulated)",
                         arms=(REAL, NEITHER),
                     ),
                     cause_picture(found.comparison),
                 ],
-                [table_of_arms(found.comparison, "Antigen"), explained_table(found.comparison)],
+                [told.table_of(found.comparison, "Antigen"), explained_table(found.comparison)],
             ),
-            Section("In whom?", "", tables=[group_table(found.comparison, "No escape, by patients", NEITHER)]),
+            Section("In whom?", "", tables=[told.group_table(found.comparison, "No escape, by patients", NEITHER)]),
         ),
-        numbers=[*numbers_of(found.comparison), *_explained_numbers(found.comparison)],
-        notices=[*notices_of(found.comparison), _LIMITS],
-        given=given_of(found.comparison),
+        numbers=[*told.numbers_of(found.comparison), *_explained_numbers(found.comparison)],
+        notices=[*told.notices_of(found.comparison), _LIMITS],
+        given=told.given_of(found.comparison),
         findings=findings(found.comparison, calibration),
     )  # fmt: skip
 

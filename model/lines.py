@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..parameters.errors import InputError, RangeError
+from ..parameters.errors import InputError, RangeError, RegimenError
 from ..parameters.patients import Draws
 from ..parameters.units import DAYS_PER_MONTH
 from .endpoints import Outcomes, Visits, death_without_progression, outcomes
@@ -82,6 +82,8 @@ def follow_line(
     ------
     RangeError
         If the plan has no such line, or visits do not fall on recorded days.
+    RegimenError
+        If something is given before day 0 and the first cells come after it: the simulation begins on day 0.
     """
     line = line or len(plan.lines)
     visits = visits or Visits(28.0, 24.0)
@@ -89,6 +91,7 @@ def follow_line(
         raise RangeError(f"line = {line}; the plan has {len(plan.lines)}.")
     if visits.every % STEP > 1e-9:
         raise RangeError(f"visits every {visits.every:g} days; give a multiple of {STEP:g} days.")
+    _check_days(plan)
     offset = wait_for_cells(plan.lines[line - 1].regimen) if until_infusion else 0.0
     latest = LATEST_MONTHS * DAYS_PER_MONTH if line > 1 else 0.0
     until = latest + offset + visits.until + visits.every
@@ -128,6 +131,16 @@ def follow_line(
     return LineOutcomes(
         line, plan.lines[line - 1].regimen, begun + offset, found, float(np.sum(alive * came) / n)
     )  # fmt: skip
+
+
+def _check_days(plan: Plan) -> None:
+    """Before day 0 only what prepares for cells of day 0 may stand: patients come to those already prepared."""
+    early = [dose for dose in plan.first.doses if dose.day < 0]
+    if early and wait_for_cells(plan.first) > 0.0:
+        raise RegimenError(
+            f"plan: {early[0].therapy} on day {early[0].day:g}, and the first cells on day "
+            f"{wait_for_cells(plan.first):g}; nothing before day 0 is simulated, so begin with the first dose on day 0."
+        )
 
 
 def _suffix(plan: Plan, line: int) -> str:

@@ -56,7 +56,9 @@ def maintenance() -> lenalidomide_maintenance.Maintenance:
 def test_the_limit_on_tablets_rules_out_long_courses(maintenance: lenalidomide_maintenance.Maintenance) -> None:
     surface = maintenance.surface
     assert surface.table(lambda point: point.gain.value).shape == (2, 2, 2)
-    assert all(point.limited is not None and point.allowed == (point.limited.value <= 550.0) for point in surface.points)
+    for point in surface.points:
+        assert point.limited is not None
+        assert point.allowed == (point.limited.value <= 550.0)
 
 
 def test_groups_of_the_maintenance_question_add_up(maintenance: lenalidomide_maintenance.Maintenance) -> None:

@@ -13,7 +13,7 @@ from perdure.model.lines import LATEST_MONTHS, STEP, LineOutcomes, follow_line, 
 from perdure.model.plan import Plan, usual
 from perdure.model.regimen import Bolus, Regimen, give, infuse
 from perdure.model.simulate import simulate
-from perdure.parameters.errors import InputError, RangeError
+from perdure.parameters.errors import InputError, RangeError, RegimenError
 from perdure.parameters.patients import Draws, draw, make_patients
 
 N, SEED = 80, 5
@@ -111,6 +111,12 @@ def test_a_line_that_is_not_there_is_one_clear_error() -> None:
 
 
 # What a line leaves behind
+
+
+def test_what_is_given_before_day_0_prepares_for_cells_of_day_0_only() -> None:
+    assert line_of("lymphodepletion days -5 to -3; ide-cel day 0").share == 1.0
+    with pytest.raises(RegimenError, match=r"lymphodepletion on day -3, and the first cells on day 2"):
+        line_of("lymphodepletion days -3 to -1; ide-cel on day 2")
 
 
 def test_the_same_target_again_meets_fewer_molecules_and_another_target_as_many_as_ever() -> None:
