@@ -2,10 +2,10 @@
 
 One TOML file per trial arm or study in `evidence/`; one `[[item]]` per reported number, with its quote, its interval,
 its number of patients and its origin. The role of an item says what is done with it: `fit` (in the joint fit),
-`outcome` (decides the models of death and toxicity, after the joint fit), `check` (computed and compared, never fitted),
+`outcome` (decides the models of death and toxicity, after that fit), `check` (computed and compared, never fitted),
 `context` (background). A result about a sequence of therapies names its `scenario`. Items of one `conflict` contradict
-each other: all are kept, with weights that widen them (`conflicts`). A `[[curve]]` is a whole Kaplan-Meier curve as read
-off its picture; it becomes one item per interval (`curve.py`).
+each other: all are kept, with weights that widen them (`conflicts`). A `[[curve]]` is a whole Kaplan-Meier curve as
+read off its picture; it becomes one item per interval (`curve.py`).
 """
 
 import math
