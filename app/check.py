@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from perdure.app.console import bar, console, say
+from perdure.app.console import console, say, settings
 
 
 def check(
@@ -18,18 +18,15 @@ def check(
 ) -> None:
     """Check known findings of an experiment against the model; exit code 1 if one is not shown and that is news."""
     from perdure.experiments.answer import findings_text
-    from perdure.experiments.settings import Settings
     from perdure.experiments.shelf import checked_experiments, find_answer
 
     missing = 0
     for one in (name,) if name else checked_experiments():
         answer = find_answer(one)
-        with bar() as feed:
-            settings = Settings(
-                patients=patients, draws=draws, patients_per_draw=patients_per_draw, calibration=calibration,
-                progress=feed, say=say,
-            )  # fmt: skip
-            found = answer(settings, settings.read_calibration()).findings
+        with settings(
+            patients=patients, draws=draws, patients_per_draw=patients_per_draw, calibration=calibration
+        ) as chosen:
+            found = answer(chosen, chosen.read_calibration()).findings
         console.print(f"[bold]{one}[/bold]")
         say(findings_text(found) + "\n")
         for finding in found:

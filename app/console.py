@@ -1,10 +1,16 @@
 """What every command writes with: two consoles, a progress bar, plain text."""
 
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:  # --help imports nothing heavy
+    from perdure.experiments.settings import Settings
 
 console = Console()
 errors = Console(stderr=True)
@@ -23,6 +29,15 @@ def bar() -> Iterator:
             shown.update(tasks[label], completed=done, total=total)  # type: ignore[arg-type]
 
         yield feed
+
+
+@contextmanager
+def settings(**sizes: Any) -> "Iterator[Settings]":
+    """What an experiment is handed: its sizes, the command line, a progress bar, and a voice."""
+    from perdure.experiments.settings import Settings
+
+    with bar() as feed:
+        yield Settings(command=shlex.join(["perdure", *sys.argv[1:]]), progress=feed, say=say, **sizes)
 
 
 def say(text: str) -> None:

@@ -1,13 +1,11 @@
 """`perdure design FILE`: power, sample size and assurance of a trial."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from perdure.app.console import bar, say
+from perdure.app.console import say, settings
 from perdure.parameters.errors import InputError
 
 # Only what --help needs is imported here; the command imports what it runs.
@@ -31,15 +29,12 @@ def design(
 ) -> None:
     """Simulate a trial many times: how many patients it needs, and how likely it is to succeed."""
     from perdure.experiments.design_report import design_report
-    from perdure.experiments.settings import Settings
 
     wanted = numbers(sizes)
-    with bar() as feed:
-        settings = Settings(
-            patients=pool, draws=draws, patients_per_draw=pool_per_draw, seed=seed, calibration=calibration,
-            folder=out, command=shlex.join(["perdure", *sys.argv[1:]]), progress=feed, say=say,
-        )  # fmt: skip
-        folder = design_report(file, settings, sizes=wanted, trials=trials, arm=arm)
+    with settings(
+        patients=pool, draws=draws, patients_per_draw=pool_per_draw, seed=seed, calibration=calibration, folder=out
+    ) as chosen:
+        folder = design_report(file, chosen, sizes=wanted, trials=trials, arm=arm)
     say(f"\nReport: {folder / 'report.html'}")
     say(f"Figures, their numbers as CSV, and the subjects of one trial (ADSL, ADTTE, ADRS) are beside it in {folder}")
     say("Simulated patients; a research and design tool, not medical advice.")

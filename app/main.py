@@ -1,6 +1,5 @@
 """`perdure`: experiments, plans, scenarios, trials, runs, fits; every command that is not in a file of its own."""
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import typer
 
 from perdure.app.check import check
-from perdure.app.console import bar, console, errors, say
+from perdure.app.console import bar, console, errors, say, settings
 from perdure.app.design import design
 from perdure.app.fit import fit
 from perdure.app.patients import patients
@@ -45,16 +44,14 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder that gets one folder per run.")] = Path("runs"),
 ) -> None:
     """Run an experiment and write its report; without a name: the fit, and what combinations would add."""
-    from perdure.experiments.settings import Settings
     from perdure.experiments.shelf import find_experiment
 
     experiment = find_experiment(name)
-    with bar() as feed:
-        settings = Settings(
-            patients=patients, draws=draws, patients_per_draw=patients_per_draw, seed=seed, calibration=calibration,
-            folder=out, command=shlex.join(["perdure", *sys.argv[1:]]), progress=feed, say=say,
-        )  # fmt: skip
-        folder = experiment.main(settings)
+    with settings(
+        patients=patients, draws=draws, patients_per_draw=patients_per_draw, seed=seed, calibration=calibration,
+        folder=out,
+    ) as chosen:  # fmt: skip
+        folder = experiment.main(chosen)
     console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
     console.print(f"Figures, their numbers as CSV, and the manifest are beside it in {folder}", soft_wrap=True)
 

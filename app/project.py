@@ -1,13 +1,11 @@
 """`perdure project FILE`: the arms of a scenario, projected with their uncertainty."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from perdure.app.console import bar, say
+from perdure.app.console import say, settings
 
 
 def project(
@@ -24,13 +22,11 @@ def project(
 ) -> None:
     """Project the arms of a scenario: who gains, by how much, how sure, and at which risk."""
     from perdure.experiments.project_scenario import project_file
-    from perdure.experiments.settings import Settings
 
-    with bar() as feed:
-        settings = Settings(
-            patients=patients, draws=draws, patients_per_draw=patients_per_draw, seed=seed, calibration=calibration,
-            folder=out, command=shlex.join(["perdure", *sys.argv[1:]]), progress=feed, say=say,
-        )  # fmt: skip
-        folder = project_file(file, settings, why=why)
+    with settings(
+        patients=patients, draws=draws, patients_per_draw=patients_per_draw, seed=seed, calibration=calibration,
+        folder=out,
+    ) as chosen:  # fmt: skip
+        folder = project_file(file, chosen, why=why)
     say(f"\nReport: {folder / 'report.html'}")
     say("Simulated patients; a research and design tool, not medical advice.")

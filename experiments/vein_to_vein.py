@@ -14,7 +14,7 @@ import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
 from perdure.experiments.comparison import Arm, Change, Comparison, Group, compare
-from perdure.experiments.comparison_pictures import line_along, notices_of, numbers_of, table_of
+from perdure.experiments.comparison_pictures import given_of, line_along, notices_of, numbers_of, table_of
 from perdure.experiments.measures import MEDIAN_PFS, PEAK, RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS, Measure, Treated
 from perdure.experiments.pictures.along import AlongPanel, LineToDraw, along_picture
 from perdure.experiments.pictures.forest import effect_picture
@@ -147,6 +147,7 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
             *(replace(row, arm=f"Afrough 2023: {row.arm}") for row in numbers_of(found.chosen)),
         ],
         notices=[*notices_of(found.waits), _NOTICE],
+        given=given_of(found.waits),
         findings=findings(found),
     )
 
@@ -260,7 +261,8 @@ def findings(found: Waiting) -> tuple[Finding, ...]:
         Finding(
             "no more die while waiting than never got cells", f"{out} of {all_of} were not infused, for any reason",
             "PMC10873054", f"{lost.text('.1f')} % die within {USUAL:g} days",
-            lost.value <= 100 * clopper_pearson(out, all_of).high,
+            lost.high <= 100 * clopper_pearson(out, all_of).high,
+            "the estimate is, the interval is not: how steeply the hazard of death rises with the burden is not known.",
         ),
     ]  # fmt: skip
     for product, source, events, n in (("PHE885", "sperling_2023_orr", 44, 45), ("CT071", "du_2024_orr", 16, 17)):

@@ -28,6 +28,7 @@ from perdure.experiments.bcl2_dependence import (
 )
 from perdure.experiments.comparison import Arm, Group, compare
 from perdure.experiments.comparison_pictures import (
+    given_of,
     group_table,
     notices_of,
     numbers_of,
@@ -155,6 +156,7 @@ def answer(settings: Settings, calibration: Calibration) -> Answer:
             ),
         ],
         notices=[*notices_of(found.maintenance), _NOTICE],
+        given=given_of(found.maintenance),
         findings=findings(found),
     )  # fmt: skip
 

@@ -166,14 +166,20 @@ class Course:
             days = _union([[0.0], rule.visits.until(day)]) if rule.visits else np.zeros(1)
             if days[-1] != day:
                 continue
-            seen = self.batch.observed(np.searchsorted(times, days))
+            asked = self.waits[:, r] & (self.since[:, r] < day)
+            rearmed = not rule.once and not rule.after  # then it matters in everybody whether it holds
+            rows = np.arange(self.batch.n) if rearmed else np.flatnonzero(asked)
+            if not len(rows):
+                continue
+            seen = self.batch.observed(np.searchsorted(times, days))[rows]
             values = {name: seen[:, :, names.index(name)] for name in rule.when.observables}
-            first = np.searchsorted(days, self.since[:, r])
-            patients = {name: self.patients[name] for name in rule.when.parameters}
-            holds = np.asarray(rule.when.holds(Look(days, first, values, patients)), dtype=bool)
+            first = np.searchsorted(days, self.since[rows, r])
+            patients = {name: self.patients[name][rows] for name in rule.when.parameters}
+            holds = np.zeros(self.batch.n, dtype=bool)
+            holds[rows] = rule.when.holds(Look(days, first, values, patients))
             holds &= self.batch.reason == 0
-            now = holds & self.waits[:, r] & (self.since[:, r] < day)
-            if not rule.once and not rule.after:
+            now = holds & asked
+            if rearmed:
                 self.waits[:, r] |= ~holds
             self._fire(r, np.flatnonzero(now), np.full(self.batch.n, day))
 

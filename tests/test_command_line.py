@@ -22,7 +22,7 @@ from perdure.model.catalogue import read_catalogue
 from perdure.model.engine.object_cache import cache_folder
 from perdure.parameters.errors import RunError
 
-SMALL = ("--patients", "40", "--draws", "2", "--patients-per-draw", "20")
+SMALL = ("--patients", "20", "--draws", "2", "--patients-per-draw", "12")
 START = "from perdure.app.main import main; main()"
 HEAVY = {"cma", "jinja2", "matplotlib", "llvmlite", "numpy", "pint", "scipy", "sympy"}  # typer may load pydantic itself
 COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
