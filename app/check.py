@@ -17,7 +17,7 @@ def check(
     ),
 ) -> None:
     """Check known findings of an experiment against the model; exit code 1 if one is not shown and that is news."""
-    from perdure.experiments.answer import findings_text
+    from perdure.experiments.answer import findings_text, reasons
     from perdure.experiments.shelf import checked_experiments, find_answer
 
     missing = 0
@@ -29,10 +29,10 @@ def check(
             found = answer(chosen, chosen.read_calibration()).findings
         console.print(f"[bold]{one}[/bold]")
         say(findings_text(found) + "\n")
-        for finding in found:
-            if not finding.met and finding.why_not:
-                say(f"{finding.what}: {finding.why_not}\n")
-            missing += not finding.met and not finding.why_not
+        for reason in reasons(found):
+            say(f"{reason}\n")
+        missing += sum(not finding.met and not finding.why_not for finding in found)
+    say("Few patients and draws, to be quick: an estimate can lie outside an interval of so few draws.")
     say("Simulated patients; a research and design tool, not medical advice.")
     if missing:
         raise typer.Exit(1)

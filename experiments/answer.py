@@ -143,7 +143,11 @@ def findings_text(findings: Sequence[Finding]) -> str:
     return aligned(_HEAD, _rows(findings))
 
 
+def reasons(findings: Sequence[Finding]) -> list[str]:
+    """Why known findings are not shown, each reason once."""
+    return list(dict.fromkeys(f"{f.what}: {f.why_not}" for f in findings if not f.met and f.why_not))
+
+
 def _section(findings: Sequence[Finding]) -> Section:
-    why = [f"{f.what}: {f.why_not}" for f in findings if not f.met and f.why_not]
-    text = "What is known of this question, and whether the model shows it (perdure check does the same).\n\n"
-    return Section("Is it what is known?", text + "\n\n".join(why), tables=[Table("Findings", _HEAD, _rows(findings))])
+    text = "What is known of this question, and whether the model shows it (perdure check does the same)."
+    return Section("Is it what is known?", "\n\n".join((text, *reasons(findings))), tables=[Table("Findings", _HEAD, _rows(findings))])
