@@ -150,4 +150,5 @@ def reasons(findings: Sequence[Finding]) -> list[str]:
 
 def _section(findings: Sequence[Finding]) -> Section:
     text = "What is known of this question, and whether the model shows it (perdure check does the same)."
-    return Section("Is it what is known?", "\n\n".join((text, *reasons(findings))), tables=[Table("Findings", _HEAD, _rows(findings))])
+    table = Table("Findings", _HEAD, _rows(findings))
+    return Section("Is it what is known?", "\n\n".join((text, *reasons(findings))), tables=[table])
