@@ -107,6 +107,7 @@ def search(
     *,
     limit: Limit | None = None,
     refine: int = 0,
+    by: Callable[..., Comparison] = compare,
     **sizes: Any,
 ) -> Surface:
     """Evaluate every point of the grid, and refine the best.
@@ -123,21 +124,26 @@ def search(
         Which points are allowed at all.
     refine
         Rounds of the compass search between the points of the grid, at the estimate.
+    by
+        How arms are compared: `compare` judges the first line of a plan; for sequences of lines
+        `line_comparison.compare_lines` judges the last.
     sizes
-        As `compare` takes them.
+        As `by` takes them.
 
     Raises
     ------
     InputError
-        If there is no axis.
+        If there is no axis, or sequences are to be refined, which is done for first lines only.
     """
     axes = tuple(axes)
     if not axes:
         raise InputError("search: axes = (); give at least one thing to vary.")
+    if refine and by is not compare:
+        raise InputError(f"search: refine = {refine} with sequences; give 0, and more points on the axes.")
     places = list(product(*(axis.values for axis in axes)))
     arms = [_named(given(*at), axes, at) for at in places]
     measures = (objective,) if limit is None else (objective, limit.measure)
-    found = compare((reference, *arms), calibration, measures=measures, **sizes)
+    found = by((reference, *arms), calibration, measures=measures, **sizes)
     allowed = [_allowed(found, arm.name, limit) for arm in arms]
     drawn = np.array([found.draws_of(arm.name, objective, reference.name) for arm in arms])
     ranked = np.where(np.array(allowed)[:, None] & np.isfinite(drawn), drawn, -np.inf)

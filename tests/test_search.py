@@ -5,10 +5,12 @@ import pytest
 
 from perdure.experiments.comparison import Arm
 from perdure.experiments.lenalidomide_maintenance import surface_of, surface_table
-from perdure.experiments.measures import RESTRICTED_PFS, Measure, days_of_treatment
+from perdure.experiments.line_comparison import compare_lines
+from perdure.experiments.measures import RESPONSE, RESTRICTED_PFS, SEVERE_CRS, Measure, days_of_treatment
 from perdure.experiments.pictures.surface import CellToDraw, surface_picture
 from perdure.experiments.search import Axis, Limit, point_name, search
 from perdure.fitting.calibration import read_calibration
+from perdure.model.regimen import infuse
 from perdure.parameters.errors import InputError, RangeError
 
 ALONE = Arm("alone", "ide-cel")
@@ -75,6 +77,32 @@ def test_words_are_compared_and_never_interpolated() -> None:
         "drug lenalidomide, start 14 days", "drug lenalidomide, start 60 days"
     ]  # fmt: skip
     assert found.refined is None or found.refined[0][0] in axes[0].values
+
+
+def test_sequences_are_searched_by_their_last_line_and_never_refined() -> None:
+    given = lambda drug: Arm("", f"ide-cel; at progression {drug}")  # noqa: E731
+    axis = Axis("salvage", "", ("nivolumab", "talquetamab"))
+    sizes = {**SIZES, "months": 6.0}
+    found = search(given("selinexor"), given, [axis], RESPONSE, read_calibration(), by=compare_lines, **sizes)
+    assert found.best is not None
+    assert found.best.at == ("talquetamab",)
+    with pytest.raises(InputError, match="refine = 1 with sequences"):
+        search(given("selinexor"), given, [axis], RESPONSE, read_calibration(), by=compare_lines, refine=1, **sizes)
+
+
+def test_the_risk_of_severe_crs_can_be_the_limit_of_a_dose() -> None:
+    axis = Axis("dose", "million cells", (1.0, 450.0))
+    given = lambda cells: Arm("", infuse("ide_cel", cells * 1e6))  # noqa: E731
+    usual = search(ALONE, given, [axis], RESTRICTED_PFS, read_calibration(), **SIZES)
+    risks = [usual.comparison.treated[1 + k] for k in range(2)]
+    low, high = (SEVERE_CRS.read(one) for one in risks)
+    assert low < high
+    limit = Limit(SEVERE_CRS, 0.5 * (low + high), sure=0.0)
+    limited = search(ALONE, given, [axis], RESTRICTED_PFS, read_calibration(), limit=limit, **SIZES)
+    assert [point.allowed for point in limited.points] == [True, False]
+    assert usual.best is not None
+    assert limited.best is not None
+    assert (usual.best.at, limited.best.at) == ((450.0,), (1.0,))
 
 
 @pytest.mark.parametrize(
