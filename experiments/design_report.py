@@ -118,7 +118,7 @@ def notices(found: DesignResult) -> list[str]:
     """What a reader must know before the numbers."""
     design = found.design
     told = [
-        f"{arm.name}: {standing.flag}. {standing.reason}."
+        f"{arm.name}: {standing.flag}. {standing.reason[0].upper()}{standing.reason[1:]}."
         for arm, standing in zip(design.arms, found.footings, strict=True)
     ]
     told.append("All patients and trials are simulated. A research and design tool, not medical advice.")
