@@ -16,7 +16,7 @@ import perdure
 from perdure.app import doctor
 from perdure.app.main import app
 from perdure.experiments.report.report import NOT_ADVICE
-from perdure.experiments.shelf import all_experiments
+from perdure.experiments.shelf import all_experiments, checked_experiments
 from perdure.fitting.calibration import read_calibration
 from perdure.model.catalogue import read_catalogue
 from perdure.model.engine.object_cache import cache_folder
@@ -31,6 +31,10 @@ TABLES = {  # what these write, at least
     "expansion_threshold": {"split.csv", "pfs_by_peak.csv", "gain_by_peak.csv"},
     "typical_patient": {"dates.csv", "tumour.csv", "cells.csv"},
     "catalogue": {"results.csv", "therapies.csv", "results_fit.csv", "results_check.csv"},
+    "antigen_escape": {"density_course.csv", "escape_gain.csv", "escape_pfs.csv", "escape_causes.csv"},
+    "secretase_timing": {"secretase_gain.csv", "secretase_chance.csv", "secretase_course.csv", "secretase_groups.csv"},
+    "sequence_order": {"order_gain.csv", "order_pfs2.csv", "order_exhaustion.csv", "order_interval_control.csv"},
+    "target_switch": {"switch_lost.csv", "switch_pfs.csv", "switch_groups.csv", "switch_why.csv"},
     "salvage": {"salvage.csv", "reported.csv", "salvage_gain.csv", "salvage_pfs.csv"},
 }
 
@@ -195,7 +199,8 @@ def test_an_experiment_writes_its_report_and_says_where(name: str, run_perdure: 
     assert f"Report: {where}/report.html" in out
     assert out.endswith(f"beside it in {where}")
     written = {path.name for path in folder.iterdir()}
-    assert written >= TABLES.get(name, set()) | {"report.html", "manifest.json"}
+    assert written >= TABLES.get(name, set()) | {"report.html", "report.json", "manifest.json"}
+    assert written >= {"numbers.csv", "findings.csv"} or name not in checked_experiments()
     assert {path.stem for path in folder.glob("*.svg")} <= {path.stem for path in folder.glob("*.csv")}
     for path in folder.glob("*.csv"):
         with path.open(encoding="utf-8", newline="") as file:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +22,6 @@ from perdure.experiments.antigen_escape import (
 )
 from perdure.experiments.comparison import treat_arm
 from perdure.experiments.measures import PFS_24, RESTRICTED_PFS
-from perdure.experiments.settings import Settings
 from perdure.fitting.calibration import read_calibration
 
 
@@ -90,14 +88,3 @@ def test_the_sentences_hold_the_numbers_and_the_findings_can_fail() -> None:
     blind = replace(calibration, estimate={**calibration.estimate, "ide_cel.half_density_kill": 5.0})
     threshold = [antigen_escape.findings(one.comparison, each)[-1].met for each in (calibration, blind)]
     assert threshold == [True, False]
-
-
-def test_the_run_leaves_numbers_pictures_and_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(antigen_escape, "run", lambda **_: found())
-    folder = antigen_escape.main(Settings(patients=20, draws=2, folder=tmp_path, say=lambda _: None))
-    numbers = (folder / "numbers.csv").read_text(encoding="utf-8")
-    assert NEITHER in numbers
-    assert "events until 24 months prevented" in numbers
-    assert {"density_course.png", "escape_gain.png", "escape_pfs.png", "escape_causes.png", "report.html"} <= {
-        path.name for path in folder.iterdir()
-    }

@@ -1,7 +1,6 @@
 """A gamma-secretase inhibitor: what must hold of when and how long it is given."""
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +19,6 @@ from perdure.experiments.secretase_timing import (
     run,
     treat_when_low,
 )
-from perdure.experiments.settings import Settings
 from perdure.fitting.calibration import read_calibration
 from perdure.model.endpoints import Outcomes
 from perdure.parameters.errors import InputError, RangeError
@@ -97,15 +95,6 @@ def test_the_sentences_hold_the_numbers() -> None:
     assert one.guided.gain.text("+.1f") in text
     for finding in secretase_timing.findings(one):
         assert finding.met or finding.why_not
-
-
-def test_the_run_leaves_numbers_pictures_and_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secretase_timing, "run", lambda **_: found())
-    folder = secretase_timing.main(Settings(patients=20, draws=2, folder=tmp_path, say=lambda _: None))
-    numbers = (folder / "numbers.csv").read_text(encoding="utf-8")
-    assert "surface: 12 weeks from day 90" in numbers
-    names = {"secretase_gain.png", "secretase_chance.png", "secretase_course.png", "secretase_groups.png"}
-    assert names <= {path.name for path in folder.iterdir()}
 
 
 def test_a_chance_map_writes_every_percentage_and_refuses_what_is_no_chance() -> None:

@@ -1,7 +1,6 @@
 """Which order of cells and antibody: what must hold of lines, waits and exhaustion."""
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ from perdure.experiments.orders import (
     second_at,
 )
 from perdure.experiments.sequence_order import run
-from perdure.experiments.settings import Settings
 from perdure.fitting.calibration import read_calibration
 from perdure.parameters.units import DAYS_PER_MONTH
 
@@ -92,12 +90,6 @@ def test_the_gain_is_cells_first_less_antibody_first() -> None:
     assert gain(found(), PAIR).text("+.1f") in text
 
 
-def test_the_run_leaves_numbers_pictures_and_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sequence_order, "run", lambda **_: found())
-    folder = sequence_order.main(Settings(patients=20, draws=2, folder=tmp_path, say=lambda _: None))
-    numbers = (folder / "numbers.csv").read_text(encoding="utf-8")
-    assert "ide-cel before teclistamab" in numbers
-    names = {"order_gain.png", "order_pfs2.png", "order_exhaustion.png", "order_interval_control.png", "report.html"}
-    assert names <= {path.name for path in folder.iterdir()}
+def test_findings_name_the_review_and_the_reported_lines() -> None:
     sources = {one.source for one in sequence_order.findings(found())}
     assert {"majestec_1_orr", "review, section 2.4.3"} <= sources
