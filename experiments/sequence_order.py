@@ -251,8 +251,8 @@ def main(settings: Settings) -> Path:
 
 
 _ORDER_TEXT = """PFS2 runs from the first infusion or dose to the second progression or death; it is put together
-patient by patient from both lines and their futures, eradication included (experiments/line_comparison.py says how).
-Time in control leaves out the days between progression and cells, in which nothing holds the tumour. Each product
+patient by patient from both lines and their futures, eradication included (experiments/line_comparison.py says
+how). Time in control leaves out the days between progression and cells, in which nothing holds the tumour. Each product
 stands in the population in which it was calibrated, so that products are not to be compared."""
 _WHY_TEXT = """An antibody redirects the patient's own T cells and exhausts them while it is given; cells made of them
 then expand less. They recover over months once it is stopped. How fast they tire and recover, and what a product made

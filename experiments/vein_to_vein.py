@@ -24,19 +24,16 @@ from perdure.experiments.projection import Progress
 from perdure.experiments.report.report import Section
 from perdure.experiments.settings import Settings
 from perdure.experiments.treat import SEED
-from perdure.experiments.waiting import GROWN, LOST, PER_APHERESED, WORSE
+from perdure.experiments.waiting import GROWN, LOST, NOT_INFUSED, PER_APHERESED, REPORTED_WAITS, USUAL, WORSE, words
 from perdure.fitting.calibration import Calibration, read_calibration
 from perdure.model.growth import burden_untreated
 from perdure.model.statistics.proportions import clopper_pearson
 
 TIME = "about a minute and a half"
-USUAL, RAPID = 49.0, 14.0
-"""Days: the median of KarMMa-3 (PMC10873054), and about what is left if making the cells takes two days."""
+RAPID = 14.0
+"""Days from apheresis to infusion that are about what is left if making the cells takes two days."""
 WAITS = (5.0, RAPID, 28.0, USUAL, 60.0)
 """Days from apheresis to infusion; lymphodepletion takes the last five, so that nobody's wait is shorter."""
-REPORTED_WAITS = ((44.0, "CARTITUDE-4"), (USUAL, "KarMMa-3"))
-NOT_INFUSED = {"KarMMa": (12, 140), "KarMMa-3": (29, 254)}
-"""Patients who were apheresed or randomised and never had cells, for whatever reason (PMC10873054)."""
 AFROUGH_WAIT, AFROUGH_SHARE = 35.0, 0.79
 CHEMOTHERAPY = "combination-chemotherapy 680 mg days 0-3"
 NO_TIME = "2 days, no time for lymphodepletion"
@@ -54,12 +51,6 @@ class Waiting:
 
 
 MEASURES = (RESPONSE, MEDIAN_PFS, RESTRICTED_PFS, PER_APHERESED, LOST, WORSE, GROWN, PEAK)
-
-
-def words(wait: float, bridging: str = "", product: str = "ide-cel") -> str:
-    """The plan of a wait in words."""
-    cells = f"lymphodepletion days {wait - 5:g}-{wait - 3:g}; {product} on day {wait:g}"
-    return f"{bridging}; {cells}" if bridging else cells
 
 
 def name_of(wait: float, how: str = "") -> str:

@@ -11,6 +11,18 @@ from perdure.model.regimen import Regimen
 from perdure.model.simulate import Solver, simulate
 from perdure.parameters.units import DAYS_PER_MONTH
 
+USUAL = 49.0
+REPORTED_WAITS = ((44.0, "CARTITUDE-4"), (USUAL, "KarMMa-3"))
+"""Median days from apheresis to infusion (PMC10873054)."""
+NOT_INFUSED = {"KarMMa": (12, 140), "KarMMa-3": (29, 254)}
+"""Patients who were apheresed or randomised and never had cells, for whatever reason (PMC10873054)."""
+
+
+def words(wait: float, bridging: str = "", product: str = "ide-cel") -> str:
+    """The plan of a wait in words: the last five days are for lymphodepletion."""
+    cells = f"lymphodepletion days {wait - 5:g}-{wait - 3:g}; {product} on day {wait:g}"
+    return f"{bridging}; {cells}" if bridging else cells
+
 
 @lru_cache(maxsize=4)
 def _course(one: Treated) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

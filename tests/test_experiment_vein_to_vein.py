@@ -9,8 +9,8 @@ from perdure.experiments import vein_to_vein
 from perdure.experiments.comparison import Arm, treat_arm
 from perdure.experiments.measures import RESPONSE, RESTRICTED_PFS
 from perdure.experiments.settings import Settings
-from perdure.experiments.vein_to_vein import ALONE, HIGH, LOW, RAPID, USUAL, WORKS, Waiting, name_of, words
-from perdure.experiments.waiting import GROWN, LOST, PER_APHERESED, WORSE, alive_at_infusion
+from perdure.experiments.vein_to_vein import ALONE, HIGH, LOW, RAPID, WORKS, Waiting, name_of
+from perdure.experiments.waiting import GROWN, LOST, PER_APHERESED, USUAL, WORSE, alive_at_infusion, words
 from perdure.fitting.calibration import read_calibration
 from perdure.model.growth import burden_untreated
 from perdure.model.overall_survival import hazard_after_progression
