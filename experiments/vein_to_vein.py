@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from perdure.experiments import waiting
 from perdure.experiments.answer import Answer, Finding, tell
 from perdure.experiments.comparison import Arm, Change, Comparison, Group, compare
 from perdure.experiments.comparison_pictures import given_of, line_along, notices_of, numbers_of, table_of
-from perdure.experiments.measures import MEDIAN_PFS, PEAK, RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS, Measure, Treated
+from perdure.experiments.measures import MEDIAN_PFS, RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS, Measure, Treated
 from perdure.experiments.pictures.along import AlongPanel, LineToDraw, along_picture
 from perdure.experiments.pictures.forest import effect_picture
 from perdure.experiments.pictures.picture import Picture
@@ -24,7 +25,7 @@ from perdure.experiments.projection import Progress
 from perdure.experiments.report.report import Section
 from perdure.experiments.settings import Settings
 from perdure.experiments.treat import SEED
-from perdure.experiments.waiting import GROWN, LOST, NOT_INFUSED, PER_APHERESED, REPORTED_WAITS, USUAL, WORSE, words
+from perdure.experiments.waiting import GROWN, LOST, PER_APHERESED, USUAL, WORSE, words
 from perdure.fitting.calibration import Calibration, read_calibration
 from perdure.model.growth import burden_untreated
 from perdure.model.statistics.proportions import clopper_pearson
@@ -50,7 +51,6 @@ class Waiting:
     chosen: Comparison
 
 
-MEASURES = (RESPONSE, MEDIAN_PFS, RESTRICTED_PFS, PER_APHERESED, LOST, WORSE, GROWN, PEAK)
 
 
 def name_of(wait: float, how: str = "") -> str:
@@ -112,7 +112,7 @@ def run(
     )
     groups = {HIGH: _burden(True), LOW: _burden(False)}
     return Waiting(
-        compare(arms_of(waits), calibration, measures=MEASURES, **sizes),
+        compare(arms_of(waits), calibration, measures=waiting.MEASURES, **sizes),
         compare(chosen, calibration, measures=(RESPONSE, MEDIAN_PFS, RESTRICTED_PFS), groups=groups, **sizes),
     )
 
@@ -180,7 +180,7 @@ def wait_picture(found: Comparison) -> Picture:
         x = later if how == "chemotherapy" else waits
         return line_along(found, label, x, [name_of(wait, how) for wait in x], measure)
 
-    marks = [(day, label) for day, label in REPORTED_WAITS if day <= max(waits)]
+    marks = [(day, label) for day, label in waiting.REPORTED_WAITS if day <= max(waits)]
     x_label = "days from apheresis to infusion"
     panels = [
         AlongPanel(
@@ -235,7 +235,7 @@ def findings(found: Waiting) -> tuple[Finding, ...]:
     chosen, known = found.chosen, clopper_pearson(20, 169)
     sick = chosen.estimate(name_of(AFROUGH_WAIT, "chemotherapy"), MEDIAN_PFS, HIGH)
     well, response = chosen.estimate(name_of(AFROUGH_WAIT), MEDIAN_PFS, LOW), chosen.estimate(ALONE, RESPONSE, HIGH)
-    lost, (out, all_of) = found.waits.estimate(name_of(USUAL), LOST), NOT_INFUSED["KarMMa-3"]
+    lost, (out, all_of) = found.waits.estimate(name_of(USUAL), LOST), waiting.NOT_INFUSED["KarMMa-3"]
     made = [
         Finding(
             "bridged patients progress earlier than those without bridging",

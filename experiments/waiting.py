@@ -4,7 +4,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from perdure.experiments.measures import RESTRICTED_MONTHS, Measure, Treated
+from perdure.experiments.measures import (
+    MEDIAN_PFS,
+    PEAK,
+    RESPONSE,
+    RESTRICTED_MONTHS,
+    RESTRICTED_PFS,
+    Measure,
+    Treated,
+)
 from perdure.model.imwg import HIGH_M_PROTEIN, RISE_LIGHT_CHAIN, RISE_M_PROTEIN, RISE_M_PROTEIN_HIGH, RISE_RELATIVE
 from perdure.model.overall_survival import hazard_after_progression
 from perdure.model.regimen import Regimen
@@ -85,3 +93,6 @@ PER_APHERESED = Measure(
     "months without progression after infusion, per patient apheresed", "months", _months_per_apheresed
 )  # fmt: skip
 """Restricted mean PFS from infusion, nothing for who dies before it: no month of waiting counts as gained."""
+
+MEASURES = (RESPONSE, MEDIAN_PFS, RESTRICTED_PFS, PER_APHERESED, LOST, WORSE, GROWN, PEAK)
+"""What is read off an arm of patients who wait."""
