@@ -26,7 +26,7 @@ def fit(
 ) -> None:
     """Fit all evidence jointly from scratch, or with --report show what a fit rests on. Half an hour or more."""
     if report:
-        from perdure.experiments.fit_report import write_fit_report
+        from perdure.experiments.fit.fit_report import write_fit_report
 
         with bar() as feed:
             folder = write_fit_report(calibration, runs, progress=feed)

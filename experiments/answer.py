@@ -6,9 +6,9 @@ from pathlib import Path
 
 from perdure.experiments.pictures.picture import Picture
 from perdure.experiments.report.report import Report, Section, Table, cell_text, write_report
+from perdure.experiments.report.run_files import NumberRow, write_numbers
 from perdure.experiments.report.run_folder import new_run
 from perdure.experiments.report.text import aligned
-from perdure.experiments.run_files import NumberRow, write_numbers
 from perdure.experiments.settings import Settings
 from perdure.fitting.calibration import Calibration
 

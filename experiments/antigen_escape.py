@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments import comparison_pictures as told
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.comparison import EVERYBODY, Arm, Change, Comparison, compare
-from perdure.experiments.measures import MEDIAN_PFS, PFS_24, RESTRICTED_PFS, Measure, Treated
+from perdure.experiments.arms import shown as told
+from perdure.experiments.arms.comparison import EVERYBODY, Arm, Change, Comparison, compare
+from perdure.experiments.arms.measures import MEDIAN_PFS, PFS_24, RESTRICTED_PFS, Measure, Treated
 from perdure.experiments.pictures.course import BandToDraw, Panel, course_picture
 from perdure.experiments.pictures.picture import Picture
 from perdure.experiments.pictures.shares import shares_picture
 from perdure.experiments.projection import Estimate, Progress
 from perdure.experiments.report.report import Section, Table
-from perdure.experiments.run_files import NumberRow, estimate_row
+from perdure.experiments.report.run_files import NumberRow, estimate_row
 from perdure.experiments.settings import Settings
 from perdure.experiments.treat import SEED, Trial, treat
 from perdure.fitting.anchored import interval

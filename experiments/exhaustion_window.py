@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.comparison import Arm, Change, Comparison, compare
-from perdure.experiments.comparison_pictures import gain_picture, given_of, line_along, notices_of, numbers_of, table_of
-from perdure.experiments.measures import RESPONSE, RESTRICTED_PFS
+from perdure.experiments.arms.comparison import Arm, Change, Comparison, compare
+from perdure.experiments.arms.measures import RESPONSE, RESTRICTED_PFS
+from perdure.experiments.arms.shown import gain_picture, given_of, line_along, notices_of, numbers_of, table_of
 from perdure.experiments.pictures.along import AlongPanel, along_picture
 from perdure.experiments.pictures.bands import BandToDraw, Panel
 from perdure.experiments.pictures.course import course_picture

@@ -19,7 +19,7 @@ from perdure.experiments.pictures.rows import EffectRowToDraw
 from perdure.experiments.pictures.survival import survival_grid
 from perdure.experiments.projection import BAND_MONTHS, MONTHS, RESTRICTED_MONTHS, Estimate
 from perdure.experiments.report.report import Section, Table
-from perdure.experiments.run_files import estimate_row
+from perdure.experiments.report.run_files import estimate_row
 from perdure.experiments.settings import Settings
 from perdure.experiments.treat import SEED
 from perdure.fitting.anchored import anchored, interval

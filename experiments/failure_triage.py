@@ -10,17 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.cause_numbers import EVERYBODY, LEAST, CauseTable
-from perdure.experiments.cause_table import FOLLOW_UP_MONTHS, RESTRICTED_MONTHS, cause_table
 from perdure.experiments.pictures.cause_heat import CellToDraw, cause_picture
 from perdure.experiments.pictures.picture import Picture
 from perdure.experiments.projection import Estimate, Progress
 from perdure.experiments.report.report import Section, Table
-from perdure.experiments.run_files import NumberRow, estimate_row
+from perdure.experiments.report.run_files import NumberRow, estimate_row
 from perdure.experiments.salvage import POPULATION, SALVAGES
 from perdure.experiments.scenarios import footing_of_plan
 from perdure.experiments.settings import Settings
 from perdure.experiments.treat import SEED
+from perdure.experiments.why.cause_numbers import EVERYBODY, LEAST, CauseTable
+from perdure.experiments.why.cause_table import FOLLOW_UP_MONTHS, RESTRICTED_MONTHS, cause_table
 from perdure.fitting.calibration import Calibration
 from perdure.fitting.reported import read_studies
 from perdure.model.language.sentence import read_plan

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.comparison import Arm, Comparison, compare
-from perdure.experiments.comparison_pictures import (
+from perdure.experiments.arms.comparison import Arm, Comparison, compare
+from perdure.experiments.arms.measures import RESTRICTED_PFS
+from perdure.experiments.arms.shown import (
     gain_picture,
     given_of,
     notices_of,
@@ -17,7 +18,6 @@ from perdure.experiments.comparison_pictures import (
     pfs_picture,
     table_of,
 )
-from perdure.experiments.measures import RESTRICTED_PFS
 from perdure.experiments.projection import MONTHS, Progress
 from perdure.experiments.report.report import Section
 from perdure.experiments.settings import Settings

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.comparison import Arm, Comparison, Group, compare
-from perdure.experiments.comparison_pictures import (
+from perdure.experiments.arms.comparison import Arm, Comparison, Group, compare
+from perdure.experiments.arms.measures import RESTRICTED_PFS, Treated, days_of_treatment
+from perdure.experiments.arms.search import Axis, Limit, Surface, search
+from perdure.experiments.arms.shown import (
     gain_picture,
     given_of,
     group_table,
@@ -20,15 +22,13 @@ from perdure.experiments.comparison_pictures import (
     numbers_of,
     pfs_picture,
 )
-from perdure.experiments.decomposition import HEAD, Decomposition, cells_of, decompose, why_picture
-from perdure.experiments.measures import RESTRICTED_PFS, Treated, days_of_treatment
 from perdure.experiments.pictures.picture import Picture
 from perdure.experiments.pictures.surface import CellToDraw, surface_picture
 from perdure.experiments.projection import Progress
 from perdure.experiments.report.report import Section, Table
-from perdure.experiments.search import Axis, Limit, Surface, search
 from perdure.experiments.settings import Settings
 from perdure.experiments.treat import SEED
+from perdure.experiments.why.decomposition import HEAD, Decomposition, cells_of, decompose, why_picture
 from perdure.fitting.calibration import Calibration, read_calibration
 from perdure.model.imwg import CR, PR
 

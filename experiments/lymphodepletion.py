@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.comparison import Arm, Change, Comparison, compare
-from perdure.experiments.comparison_pictures import given_of, line_along, notices_of, numbers_of, table_of
-from perdure.experiments.measures import MEDIAN_PFS, PEAK, RESPONSE, RESTRICTED_PFS
+from perdure.experiments.arms.comparison import Arm, Change, Comparison, compare
+from perdure.experiments.arms.measures import MEDIAN_PFS, PEAK, RESPONSE, RESTRICTED_PFS
+from perdure.experiments.arms.shown import given_of, line_along, notices_of, numbers_of, table_of
 from perdure.experiments.pictures.along import AlongPanel, along_picture
 from perdure.experiments.projection import Progress
 from perdure.experiments.report.report import Section

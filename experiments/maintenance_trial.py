@@ -11,17 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.design_report import notices, sections_of
-from perdure.experiments.design_result import DesignResult
-from perdure.experiments.design_result import run as run_design
-from perdure.experiments.design_tables import number_rows, one, percent
 from perdure.experiments.lenalidomide_maintenance import HIGH_BURDEN
 from perdure.experiments.projection import Progress
 from perdure.experiments.report.report import Section, Table
-from perdure.experiments.run_files import NumberRow
+from perdure.experiments.report.run_files import NumberRow
 from perdure.experiments.settings import Settings
 from perdure.experiments.treat import SEED
 from perdure.experiments.trials.design import Design, TrialArm
+from perdure.experiments.trials.design_report import notices, sections_of
+from perdure.experiments.trials.design_result import DesignResult
+from perdure.experiments.trials.design_result import run as run_design
+from perdure.experiments.trials.design_tables import number_rows, one, percent
 from perdure.experiments.trials.eligibility import Criterion, Factor
 from perdure.experiments.trials.power import power_curve
 from perdure.fitting.calibration import Calibration, read_calibration

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.local_treatment import (
+from perdure.experiments.parts.local_treatment import (
     AT_ONCE,
     DOSES,
     EVERYBODY,
@@ -38,7 +38,7 @@ from perdure.experiments.pictures.picture import Picture
 from perdure.experiments.pictures.rows import EffectRowToDraw
 from perdure.experiments.projection import Progress
 from perdure.experiments.report.report import Section, Table
-from perdure.experiments.run_files import NumberRow, estimate_row
+from perdure.experiments.report.run_files import NumberRow, estimate_row
 from perdure.experiments.scenarios import footing_of_plan
 from perdure.experiments.settings import Settings
 from perdure.experiments.treat import SEED

@@ -20,9 +20,9 @@ from perdure.experiments.projection_pictures import (
     waterfall_pictures,
 )
 from perdure.experiments.report.report import Report, Section, Table, write_report
+from perdure.experiments.report.run_files import estimate_rows, write_numbers
 from perdure.experiments.report.run_folder import RunFolder, new_run
 from perdure.experiments.report.text import aligned, columns
-from perdure.experiments.run_files import estimate_rows, write_numbers
 from perdure.experiments.settings import Settings
 from perdure.fitting.calibration import MISSED, Calibration
 from perdure.fitting.fit_table import SEED as FIT_SEED

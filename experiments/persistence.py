@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.comparison import Arm, Change, Comparison, compare
-from perdure.experiments.comparison_pictures import (
+from perdure.experiments.arms.comparison import Arm, Change, Comparison, compare
+from perdure.experiments.arms.measures import MEDIAN_PFS, PERSISTENCE, RESTRICTED_PFS, Treated
+from perdure.experiments.arms.shown import (
     gain_picture,
     given_of,
     line_along,
@@ -21,7 +22,6 @@ from perdure.experiments.comparison_pictures import (
     pfs_picture,
     table_of,
 )
-from perdure.experiments.measures import MEDIAN_PFS, PERSISTENCE, RESTRICTED_PFS, Treated
 from perdure.experiments.pictures.along import AlongPanel, along_picture
 from perdure.experiments.projection import Progress
 from perdure.experiments.report.report import Section

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from perdure.experiments.answer import Answer, tell
-from perdure.experiments.comparison import Arm, Comparison, compare
-from perdure.experiments.comparison_pictures import gain_picture, notices_of, numbers_of, pfs_picture, table_of
-from perdure.experiments.decomposition import HEAD, cells_of, decompose, why_picture
-from perdure.experiments.measures import ALIVE_24, EFFICACY, PFS_24, RESTRICTED_PFS, SEVERE_CRS, SEVERE_ICANS
+from perdure.experiments.arms.comparison import Arm, Comparison, compare
+from perdure.experiments.arms.measures import ALIVE_24, EFFICACY, PFS_24, RESTRICTED_PFS, SEVERE_CRS, SEVERE_ICANS
+from perdure.experiments.arms.shown import gain_picture, notices_of, numbers_of, pfs_picture, table_of
 from perdure.experiments.report.report import Section, Table
 from perdure.experiments.settings import Settings
 from perdure.experiments.trials.design import TrialScenario, read_scenario
+from perdure.experiments.why.decomposition import HEAD, cells_of, decompose, why_picture
 from perdure.fitting.calibration import Calibration
 from perdure.model.therapy import read_therapy
 from perdure.parameters.errors import InputError

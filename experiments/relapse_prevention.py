@@ -10,12 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.pictures.forest import effect_picture
-from perdure.experiments.pictures.picture import Picture
-from perdure.experiments.pictures.rows import EffectRowToDraw
-from perdure.experiments.pictures.shares import shares_picture
-from perdure.experiments.projection import Progress
-from perdure.experiments.relapse_levers import (
+from perdure.experiments.parts.relapse_levers import (
     ALIKE,
     ALL,
     BEST,
@@ -37,6 +32,11 @@ from perdure.experiments.relapse_levers import (
     levers,
     numbers,
 )
+from perdure.experiments.pictures.forest import effect_picture
+from perdure.experiments.pictures.picture import Picture
+from perdure.experiments.pictures.rows import EffectRowToDraw
+from perdure.experiments.pictures.shares import shares_picture
+from perdure.experiments.projection import Progress
 from perdure.experiments.report.report import Section, Table
 from perdure.experiments.scenarios import footing_of_plan
 from perdure.experiments.settings import Settings

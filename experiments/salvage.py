@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments.later_lines import reported_table
+from perdure.experiments.parts.later_lines import reported_table
 from perdure.experiments.pictures.curves import CurveToDraw
 from perdure.experiments.pictures.forest import effect_picture
 from perdure.experiments.pictures.picture import Picture
@@ -17,9 +17,9 @@ from perdure.experiments.pictures.rows import EffectRowToDraw
 from perdure.experiments.pictures.survival import survival_picture
 from perdure.experiments.projection import Progress
 from perdure.experiments.report.report import Report, Section, Table, write_report
+from perdure.experiments.report.run_files import estimate_rows, write_numbers
 from perdure.experiments.report.run_folder import new_run
 from perdure.experiments.report.text import aligned, columns
-from perdure.experiments.run_files import estimate_rows, write_numbers
 from perdure.experiments.sequence_projection import (
     GAIN,
     MEDIAN,

@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.comparison import Arm, Comparison, compare
-from perdure.experiments.comparison_pictures import gain_picture, given_of, group_table, notices_of, numbers_of
-from perdure.experiments.comparison_pictures import table_of as table_of_arms
-from perdure.experiments.measures import COMPLETE, MEDIAN_PFS, RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS
+from perdure.experiments.arms.comparison import Arm, Comparison, compare
+from perdure.experiments.arms.measures import COMPLETE, MEDIAN_PFS, RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS
+from perdure.experiments.arms.search import Axis, Surface, search
+from perdure.experiments.arms.shown import gain_picture, given_of, group_table, notices_of, numbers_of
+from perdure.experiments.arms.shown import table_of as table_of_arms
 from perdure.experiments.pictures.chance_map import chance_picture
 from perdure.experiments.pictures.course import BandToDraw, Panel, course_picture
 from perdure.experiments.pictures.picture import Picture
 from perdure.experiments.pictures.surface import CellToDraw, surface_picture
 from perdure.experiments.projection import Estimate, Progress
 from perdure.experiments.report.report import Section, Table
-from perdure.experiments.run_files import NumberRow, estimate_row
+from perdure.experiments.report.run_files import NumberRow, estimate_row
 from perdure.experiments.scenarios import secretase_inhibitor
-from perdure.experiments.search import Axis, Surface, search
 from perdure.experiments.settings import Settings
 from perdure.experiments.treat import SEED
 from perdure.fitting.anchored import anchored, interval

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.comparison_pictures import given_of, notices_of, numbers_of, table_of
-from perdure.experiments.line_comparison import compare_lines, followed
-from perdure.experiments.measures import Measure
-from perdure.experiments.orders import (
+from perdure.experiments.arms.line_comparison import compare_lines, followed
+from perdure.experiments.arms.measures import Measure
+from perdure.experiments.arms.shown import given_of, notices_of, numbers_of, table_of
+from perdure.experiments.parts.orders import (
     CONTROL,
     FIRST_RESPONSE,
     GRID,
@@ -37,7 +37,7 @@ from perdure.experiments.pictures.rows import EffectRowToDraw
 from perdure.experiments.pictures.survival import survival_picture
 from perdure.experiments.projection import Progress
 from perdure.experiments.report.report import Section, Table
-from perdure.experiments.run_files import NumberRow, estimate_row
+from perdure.experiments.report.run_files import NumberRow, estimate_row
 from perdure.experiments.settings import Settings
 from perdure.experiments.treat import SEED
 from perdure.fitting.calibration import MISSED, Calibration, read_calibration
@@ -251,7 +251,7 @@ def main(settings: Settings) -> Path:
 
 
 _ORDER_TEXT = """PFS2 runs from the first infusion or dose to the second progression or death; it is put together
-patient by patient from both lines and their futures, eradication included (experiments/line_comparison.py says
+patient by patient from both lines and their futures, eradication included (experiments/arms/line_comparison.py says
 how). Time in control leaves out the days between progression and cells, in which nothing holds the tumour. Each product
 stands in the population in which it was calibrated, so that products are not to be compared."""
 _WHY_TEXT = """An antibody redirects the patient's own T cells and exhausts them while it is given; cells made of them

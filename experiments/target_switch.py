@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.comparison import EVERYBODY, Arm, Change, Comparison, compare
-from perdure.experiments.comparison_pictures import curve_of, gain_picture, given_of, notices_of, numbers_of, table_of
-from perdure.experiments.line_comparison import compare_lines, followed
-from perdure.experiments.measures import COMPLETE, MEDIAN_PFS, RESPONSE, Treated, restricted_mean
+from perdure.experiments.arms.comparison import EVERYBODY, Arm, Change, Comparison, compare
+from perdure.experiments.arms.line_comparison import compare_lines, followed
+from perdure.experiments.arms.measures import COMPLETE, MEDIAN_PFS, RESPONSE, Treated, restricted_mean
+from perdure.experiments.arms.shown import curve_of, gain_picture, given_of, notices_of, numbers_of, table_of
 from perdure.experiments.pictures.forest import effect_picture
 from perdure.experiments.pictures.picture import Picture
 from perdure.experiments.pictures.rows import EffectRowToDraw
@@ -22,7 +22,7 @@ from perdure.experiments.pictures.surface import CellToDraw, surface_picture
 from perdure.experiments.pictures.survival import survival_picture
 from perdure.experiments.projection import Estimate, Progress
 from perdure.experiments.report.report import Section
-from perdure.experiments.run_files import NumberRow, estimate_row
+from perdure.experiments.report.run_files import NumberRow, estimate_row
 from perdure.experiments.settings import Settings
 from perdure.experiments.treat import SEED
 from perdure.fitting.anchored import interval

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from perdure.experiments import waiting
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.comparison import Arm, Change, Comparison, Group, compare
-from perdure.experiments.comparison_pictures import given_of, line_along, notices_of, numbers_of, table_of
-from perdure.experiments.measures import MEDIAN_PFS, RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS, Measure, Treated
+from perdure.experiments.arms.comparison import Arm, Change, Comparison, Group, compare
+from perdure.experiments.arms.measures import MEDIAN_PFS, RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS, Measure, Treated
+from perdure.experiments.arms.shown import given_of, line_along, notices_of, numbers_of, table_of
+from perdure.experiments.parts import waiting
+from perdure.experiments.parts.waiting import GROWN, LOST, PER_APHERESED, USUAL, WORSE, words
 from perdure.experiments.pictures.along import AlongPanel, LineToDraw, along_picture
 from perdure.experiments.pictures.forest import effect_picture
 from perdure.experiments.pictures.picture import Picture
@@ -25,7 +26,6 @@ from perdure.experiments.projection import Progress
 from perdure.experiments.report.report import Section
 from perdure.experiments.settings import Settings
 from perdure.experiments.treat import SEED
-from perdure.experiments.waiting import GROWN, LOST, PER_APHERESED, USUAL, WORSE, words
 from perdure.fitting.calibration import Calibration, read_calibration
 from perdure.model.growth import burden_untreated
 from perdure.model.statistics.proportions import clopper_pearson

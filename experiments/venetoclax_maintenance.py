@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 
 from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.bcl2_dependence import (
+from perdure.experiments.arms.comparison import Arm, Group, compare
+from perdure.experiments.arms.measures import MEDIAN_PFS, RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS
+from perdure.experiments.arms.shown import (
+    given_of,
+    group_table,
+    notices_of,
+    numbers_of,
+    pfs_picture,
+    table_of,
+)
+from perdure.experiments.parts.bcl2_dependence import (
     ALL,
     ALONE,
     DEPENDENT,
@@ -26,21 +36,11 @@ from perdure.experiments.bcl2_dependence import (
     WITH,
     Maintained,
 )
-from perdure.experiments.comparison import Arm, Group, compare
-from perdure.experiments.comparison_pictures import (
-    given_of,
-    group_table,
-    notices_of,
-    numbers_of,
-    pfs_picture,
-    table_of,
-)
-from perdure.experiments.measures import MEDIAN_PFS, RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS
 from perdure.experiments.pictures.along import AlongPanel, LineToDraw, along_picture
 from perdure.experiments.pictures.picture import Picture
 from perdure.experiments.projection import Estimate, Progress
 from perdure.experiments.report.report import Section, Table
-from perdure.experiments.run_files import estimate_row
+from perdure.experiments.report.run_files import estimate_row
 from perdure.experiments.settings import Settings
 from perdure.experiments.treat import SEED
 from perdure.fitting.anchored import interval

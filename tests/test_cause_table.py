@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 
 from perdure.experiments import failure_triage
-from perdure.experiments.cause_numbers import EVERYBODY, LEAST, CauseTable, Seen, trial_size
-from perdure.experiments.cause_table import (
+from perdure.experiments.failure_triage import COMPARATOR, GIVEN, MEANING, people
+from perdure.experiments.pictures.cause_heat import CellToDraw, cause_picture
+from perdure.experiments.projection import Estimate
+from perdure.experiments.salvage import SALVAGES
+from perdure.experiments.settings import Settings
+from perdure.experiments.treat import follow, treat
+from perdure.experiments.why.cause_numbers import EVERYBODY, LEAST, CauseTable, Seen, trial_size
+from perdure.experiments.why.cause_table import (
     FOLLOW_UP_MONTHS,
     NOBODY,
     RESTRICTED_MONTHS,
@@ -22,12 +28,6 @@ from perdure.experiments.cause_table import (
     look,
     sort,
 )
-from perdure.experiments.failure_triage import COMPARATOR, GIVEN, MEANING, people
-from perdure.experiments.pictures.cause_heat import CellToDraw, cause_picture
-from perdure.experiments.projection import Estimate
-from perdure.experiments.salvage import SALVAGES
-from perdure.experiments.settings import Settings
-from perdure.experiments.treat import follow, treat
 from perdure.fitting.calibration import Calibration, read_calibration
 from perdure.model.language.sentence import read_plan
 from perdure.model.lines import LATEST_MONTHS, LineOutcomes

@@ -3,16 +3,8 @@
 import numpy as np
 import pytest
 
-from perdure.experiments.comparison import EVERYBODY, Arm, Comparison, compare, treat_arm
-from perdure.experiments.comparison_pictures import (
-    gain_picture,
-    group_table,
-    notices_of,
-    numbers_of,
-    pfs_picture,
-    table_of,
-)
-from perdure.experiments.measures import (
+from perdure.experiments.arms.comparison import EVERYBODY, Arm, Comparison, compare, treat_arm
+from perdure.experiments.arms.measures import (
     EFFICACY,
     MEDIAN_PFS,
     MRD,
@@ -21,6 +13,14 @@ from perdure.experiments.measures import (
     RESTRICTED_PFS,
     Measure,
     days_of_treatment,
+)
+from perdure.experiments.arms.shown import (
+    gain_picture,
+    group_table,
+    notices_of,
+    numbers_of,
+    pfs_picture,
+    table_of,
 )
 from perdure.experiments.treat import treat
 from perdure.fitting.calibration import read_calibration

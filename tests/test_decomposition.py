@@ -9,11 +9,13 @@ from math import factorial
 import numpy as np
 import pytest
 
-from perdure.experiments.comparison import Arm, treat_arm
-from perdure.experiments.decomposition import Decomposition, cells_of, coalitions, decompose, shapley, why_picture
-from perdure.experiments.hybrid_arm import pair_of
-from perdure.experiments.measures import RESTRICTED_PFS
-from perdure.experiments.mechanisms import (
+from perdure.experiments.arms.comparison import Arm, treat_arm
+from perdure.experiments.arms.measures import RESTRICTED_PFS
+from perdure.experiments.pictures.contributions import contribution_picture
+from perdure.experiments.pictures.rows import EffectRowToDraw
+from perdure.experiments.why.decomposition import Decomposition, cells_of, coalitions, decompose, shapley, why_picture
+from perdure.experiments.why.hybrid_arm import pair_of
+from perdure.experiments.why.mechanisms import (
     ANTIGEN,
     DRUG_KILL,
     EXHAUSTION,
@@ -22,8 +24,6 @@ from perdure.experiments.mechanisms import (
     PERSISTENCE,
     mechanisms_of,
 )
-from perdure.experiments.pictures.contributions import contribution_picture
-from perdure.experiments.pictures.rows import EffectRowToDraw
 from perdure.fitting.calibration import Calibration
 from perdure.model.catalogue import read_catalogue
 from perdure.model.simulate import Solver

@@ -14,12 +14,12 @@ from typer.testing import CliRunner, Result
 
 from perdure.app.design import design as command
 from perdure.app.design import numbers
-from perdure.experiments.design_pictures import effect_pictures, example_picture, power_picture_of
-from perdure.experiments.design_report import notices, sections_of, sentences
-from perdure.experiments.design_result import DesignResult, arm_of, for_endpoint, make_pools, read_design, run
-from perdure.experiments.design_tables import number_rows, one, percent, power_table, size_table
 from perdure.experiments.report.report import Report, report_html
-from perdure.experiments.run_files import read_run
+from perdure.experiments.report.run_files import read_run
+from perdure.experiments.trials.design_pictures import effect_pictures, example_picture, power_picture_of
+from perdure.experiments.trials.design_report import notices, sections_of, sentences
+from perdure.experiments.trials.design_result import DesignResult, arm_of, for_endpoint, make_pools, read_design, run
+from perdure.experiments.trials.design_tables import number_rows, one, percent, power_table, size_table
 from perdure.experiments.trials.pool import make_pool
 from perdure.fitting.calibration import read_calibration
 from perdure.model.simulate import Solver

@@ -20,8 +20,8 @@ from perdure.experiments.antigen_escape import (
     null_relapses,
     run,
 )
-from perdure.experiments.comparison import treat_arm
-from perdure.experiments.measures import PFS_24, RESTRICTED_PFS
+from perdure.experiments.arms.comparison import treat_arm
+from perdure.experiments.arms.measures import PFS_24, RESTRICTED_PFS
 from perdure.fitting.calibration import read_calibration
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from perdure.experiments import exhaustion_window
-from perdure.experiments.comparison import Arm
+from perdure.experiments.arms.comparison import Arm
+from perdure.experiments.arms.measures import RESTRICTED_PFS
 from perdure.experiments.exhaustion_window import ALONE, TIRING, Window, name_of
-from perdure.experiments.measures import RESTRICTED_PFS
 
 
 @pytest.fixture(scope="module")

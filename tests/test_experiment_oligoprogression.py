@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from perdure.experiments import oligoprogression
-from perdure.experiments.local_treatment import (
+from perdure.experiments.parts.local_treatment import (
     AT_ONCE,
     EVERYBODY,
     FAST,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from perdure.experiments import persistence
-from perdure.experiments.measures import PERSISTENCE, RESTRICTED_PFS
+from perdure.experiments.arms.measures import PERSISTENCE, RESTRICTED_PFS
 from perdure.experiments.persistence import EVERYBODY_IMMUNE, HUMAN, MURINE, NOBODY, Persistence, loss_name
 
 

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from perdure.experiments import relapse_prevention
-from perdure.experiments.comparison import Arm, treat_arm
-from perdure.experiments.measures import RESTRICTED_PFS, Treated
-from perdure.experiments.pictures.picture import picture_png
-from perdure.experiments.relapse_levers import (
+from perdure.experiments.arms.comparison import Arm, treat_arm
+from perdure.experiments.arms.measures import RESTRICTED_PFS, Treated
+from perdure.experiments.parts.relapse_levers import (
     ALL,
     BEST,
     COMPLETE,
@@ -28,6 +27,7 @@ from perdure.experiments.relapse_levers import (
     scaled,
     together,
 )
+from perdure.experiments.pictures.picture import picture_png
 from perdure.experiments.relapse_prevention import run
 from perdure.experiments.settings import Settings
 from perdure.fitting.calibration import read_calibration

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from perdure.experiments import secretase_timing
-from perdure.experiments.comparison import treat_arm
-from perdure.experiments.measures import RESTRICTED_PFS
+from perdure.experiments.arms.comparison import treat_arm
+from perdure.experiments.arms.measures import RESTRICTED_PFS
+from perdure.experiments.arms.search import Axis
 from perdure.experiments.pictures.chance_map import chance_picture
-from perdure.experiments.search import Axis
 from perdure.experiments.secretase_timing import (
     ALONE,
     COURSES,

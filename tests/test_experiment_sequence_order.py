@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from perdure.experiments import sequence_order
-from perdure.experiments.line_comparison import followed
-from perdure.experiments.orders import (
+from perdure.experiments.arms.line_comparison import followed
+from perdure.experiments.parts.orders import (
     CONTROL,
     FIRST_MEAN,
     LAST_RESPONSE,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from perdure.experiments import target_switch
-from perdure.experiments.comparison import EVERYBODY
-from perdure.experiments.measures import RESPONSE
+from perdure.experiments.arms.comparison import EVERYBODY
+from perdure.experiments.arms.measures import RESPONSE
 from perdure.experiments.target_switch import (
     BINDER,
     FREE,

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from perdure.experiments import vein_to_vein
-from perdure.experiments.comparison import Arm, treat_arm
-from perdure.experiments.measures import RESPONSE, RESTRICTED_PFS
+from perdure.experiments.arms.comparison import Arm, treat_arm
+from perdure.experiments.arms.measures import RESPONSE, RESTRICTED_PFS
+from perdure.experiments.parts.waiting import GROWN, LOST, PER_APHERESED, USUAL, WORSE, alive_at_infusion, words
 from perdure.experiments.settings import Settings
 from perdure.experiments.vein_to_vein import ALONE, HIGH, LOW, RAPID, WORKS, Waiting, name_of
-from perdure.experiments.waiting import GROWN, LOST, PER_APHERESED, USUAL, WORSE, alive_at_infusion, words
 from perdure.fitting.calibration import read_calibration
 from perdure.model.growth import burden_untreated
 from perdure.model.overall_survival import hazard_after_progression

@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perdure.experiments import bcl2_dependence, venetoclax_maintenance
-from perdure.experiments.bcl2_dependence import (
+from perdure.experiments import venetoclax_maintenance
+from perdure.experiments.arms.comparison import Arm, treat_arm
+from perdure.experiments.arms.measures import RESTRICTED_PFS
+from perdure.experiments.parts import bcl2_dependence
+from perdure.experiments.parts.bcl2_dependence import (
     ALL,
     ALONE,
     DEPENDENT,
@@ -18,8 +21,6 @@ from perdure.experiments.bcl2_dependence import (
     Maintained,
     deaths_that_cancel,
 )
-from perdure.experiments.comparison import Arm, treat_arm
-from perdure.experiments.measures import RESTRICTED_PFS
 from perdure.experiments.settings import Settings
 from perdure.experiments.venetoclax_maintenance import case_name, name_of
 from perdure.fitting.calibration import read_calibration

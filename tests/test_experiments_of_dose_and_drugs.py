@@ -7,8 +7,8 @@ import pytest
 
 from perdure.experiments import dose_response, iberdomide, lenalidomide_maintenance, lymphodepletion
 from perdure.experiments.answer import Answer, file_name
-from perdure.experiments.measures import PEAK, RESPONSE, RESTRICTED_PFS
-from perdure.experiments.search import Axis
+from perdure.experiments.arms.measures import PEAK, RESPONSE, RESTRICTED_PFS
+from perdure.experiments.arms.search import Axis
 from perdure.experiments.settings import Settings
 from perdure.fitting.calibration import read_calibration
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perdure.experiments import fit_report
-from perdure.experiments.fit_contents import ReportSizes, natural_text
-from perdure.experiments.fit_labels import number_label, number_labels, renamed, result_labels
+from perdure.experiments.fit import fit_report
+from perdure.experiments.fit.fit_contents import ReportSizes, natural_text
+from perdure.experiments.fit.fit_labels import number_label, number_labels, renamed, result_labels
 from perdure.experiments.pictures.picture import picture_csv
 from perdure.experiments.pictures.predictive import PredictedRow, predicted_picture
 from perdure.experiments.pictures.validation import coverage_picture, ranks_picture, recovery_picture

@@ -1,6 +1,6 @@
 """The table beside projected sequences: every reported result of a later line, and nothing else."""
 
-from perdure.experiments.later_lines import reported_table
+from perdure.experiments.parts.later_lines import reported_table
 from perdure.experiments.scenarios import Footing, footing_of_plan
 from perdure.fitting.calibration import read_calibration
 from perdure.fitting.predictions import can_predict

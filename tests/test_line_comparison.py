@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from perdure.experiments.comparison import Arm, Comparison, treat_arm
-from perdure.experiments.line_comparison import Followed, compare_lines, follow_arm, followed
-from perdure.experiments.measures import RESPONSE, restricted_mean
+from perdure.experiments.arms.comparison import Arm, Comparison, treat_arm
+from perdure.experiments.arms.line_comparison import Followed, compare_lines, follow_arm, followed
+from perdure.experiments.arms.measures import RESPONSE, restricted_mean
 from perdure.fitting.calibration import read_calibration
 from perdure.parameters.errors import InputError
 from perdure.parameters.units import DAYS_PER_MONTH

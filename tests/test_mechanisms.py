@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from perdure.experiments.mechanisms import (
+from perdure.experiments.why.mechanisms import (
     DRUG_KILL,
     EXHAUSTION,
     EXPANSION,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, multivariate_t
 
-from perdure.experiments.own_patients import run
+from perdure.experiments.own.own_patients import run
 from perdure.fitting.individual.ahead import branches, seen_in_data
 from perdure.fitting.individual.data import Longitudinal, Subject, read_longitudinal
 from perdure.fitting.individual.importance import (

@@ -11,8 +11,8 @@ from typer import Typer
 from typer.testing import CliRunner, Result
 
 from perdure.app.patients import patients
-from perdure.experiments.own_checks import bins, check_of, drawn_below, shrinkage_of
-from perdure.experiments.own_patients import KINDS, run
+from perdure.experiments.own.own_checks import bins, check_of, drawn_below, shrinkage_of
+from perdure.experiments.own.own_patients import KINDS, run
 from perdure.experiments.pictures.own_patients import fits_picture
 from perdure.fitting.individual.data import Longitudinal, Subject, read_longitudinal
 from perdure.fitting.individual.map_fit import individual_fit

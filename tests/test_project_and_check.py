@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 from perdure.app.main import app
 from perdure.experiments import answer as answers
 from perdure.experiments.answer import Finding, findings_text
-from perdure.experiments.measures import CRS, RESTRICTED_PFS, SEVERE_CRS
+from perdure.experiments.arms.measures import CRS, RESTRICTED_PFS, SEVERE_CRS
 from perdure.experiments.project_scenario import answer_of, project, sentences
-from perdure.experiments.run_files import read_run
+from perdure.experiments.report.run_files import read_run
 from perdure.experiments.settings import Settings
 from perdure.experiments.shelf import checked_experiments, find_answer
 from perdure.experiments.trials.design import read_scenario

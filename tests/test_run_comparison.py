@@ -11,10 +11,10 @@ import pytest
 
 from perdure.app.runs import compare as compare_command
 from perdure.experiments.report.report import report_html
+from perdure.experiments.report.run_comparison import RunComparison, SharedNumber, compare_runs
+from perdure.experiments.report.run_comparison_report import comparison_pictures, comparison_report, lines
+from perdure.experiments.report.run_files import NumberRow, read_run, write_numbers
 from perdure.experiments.report.run_folder import new_run
-from perdure.experiments.run_comparison import RunComparison, SharedNumber, compare_runs
-from perdure.experiments.run_comparison_report import comparison_pictures, comparison_report, lines
-from perdure.experiments.run_files import NumberRow, read_run, write_numbers
 from perdure.parameters.errors import FileError, InputError
 
 INF, NAN = math.inf, math.nan

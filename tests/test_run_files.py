@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from perdure.experiments.report.run_files import NumberRow, estimate_rows, read_run, write_numbers
 from perdure.experiments.report.run_folder import new_run
-from perdure.experiments.run_files import NumberRow, estimate_rows, read_run, write_numbers
 from perdure.parameters.errors import InputError, RangeError
 
 INF, NAN = math.inf, math.nan

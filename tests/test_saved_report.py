@@ -20,9 +20,9 @@ from perdure.experiments.pictures.picture import Picture
 from perdure.experiments.pictures.shares import shares_picture
 from perdure.experiments.report import report as report_module
 from perdure.experiments.report.report import Report, Section, Table, report_html, write_html, write_report
+from perdure.experiments.report.run_files import read_run
 from perdure.experiments.report.run_folder import new_run
 from perdure.experiments.report.saved_report import read_report, table_csv
-from perdure.experiments.run_files import read_run
 from perdure.parameters.errors import FileError, InputError
 
 ODD = (

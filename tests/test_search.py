@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from perdure.experiments.comparison import Arm
+from perdure.experiments.arms.comparison import Arm
+from perdure.experiments.arms.line_comparison import compare_lines
+from perdure.experiments.arms.measures import RESPONSE, RESTRICTED_PFS, SEVERE_CRS, Measure, days_of_treatment
+from perdure.experiments.arms.search import Axis, Limit, point_name, search
 from perdure.experiments.lenalidomide_maintenance import surface_of, surface_table
-from perdure.experiments.line_comparison import compare_lines
-from perdure.experiments.measures import RESPONSE, RESTRICTED_PFS, SEVERE_CRS, Measure, days_of_treatment
 from perdure.experiments.pictures.surface import CellToDraw, surface_picture
-from perdure.experiments.search import Axis, Limit, point_name, search
 from perdure.fitting.calibration import read_calibration
 from perdure.model.regimen import infuse
 from perdure.parameters.errors import InputError, RangeError

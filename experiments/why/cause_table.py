@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from perdure.experiments.cause_numbers import CauseTable, Seen
 from perdure.experiments.projection import Progress
 from perdure.experiments.treat import SEED
+from perdure.experiments.why.cause_numbers import CauseTable, Seen
 from perdure.fitting.calibration import Calibration
 from perdure.model.endpoints import Outcomes, Visits, outcomes
 from perdure.model.lines import LATEST_MONTHS, LineOutcomes, follow_line

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from perdure.experiments.design_result import DesignResult
 from perdure.experiments.pictures.curves import CurveToDraw
 from perdure.experiments.pictures.picture import Picture
 from perdure.experiments.pictures.power_curve import (
@@ -13,6 +12,7 @@ from perdure.experiments.pictures.power_curve import (
 )
 from perdure.experiments.pictures.survival import survival_picture
 from perdure.experiments.trials.analysis import ArmSummary
+from perdure.experiments.trials.design_result import DesignResult
 
 ENDPOINTS = {
     "pfs": "Progression-free survival", "os": "Overall survival", "dor": "Duration of response",

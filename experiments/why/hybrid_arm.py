@@ -6,8 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
-from perdure.experiments.comparison import Arm
-from perdure.experiments.mechanisms import (
+from perdure.experiments.arms.comparison import Arm
+from perdure.experiments.why.mechanisms import (
     ANTIGEN,
     EXPANSION,
     MECHANISMS,

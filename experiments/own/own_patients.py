@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from perdure.experiments.own_checks import shrinkage_of
+from perdure.experiments.own.own_checks import shrinkage_of
 from perdure.experiments.pictures.own_patients import KindToDraw
 from perdure.experiments.settings import Progress
 from perdure.fitting.calibration import read_calibration

@@ -4,9 +4,9 @@ from collections import defaultdict
 
 import numpy as np
 
-from perdure.experiments.fit_contents import FitContents
-from perdure.experiments.fit_labels import number_label
-from perdure.experiments.fit_sections import dedented, listed
+from perdure.experiments.fit.fit_contents import FitContents
+from perdure.experiments.fit.fit_labels import number_label
+from perdure.experiments.fit.fit_sections import dedented, listed
 from perdure.experiments.pictures.forest import EffectRowToDraw, effect_picture
 from perdure.experiments.pictures.heat_map import pull_picture
 from perdure.experiments.pictures.identifiability import profile_picture

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from perdure.experiments.comparison import EVERYBODY, SHARE, Arm, Comparison, Group
-from perdure.experiments.measures import Measure, Treated
+from perdure.experiments.arms.comparison import EVERYBODY, SHARE, Arm, Comparison, Group
+from perdure.experiments.arms.measures import Measure, Treated
 from perdure.experiments.projection import BAND_MONTHS, Progress
 from perdure.experiments.scenarios import Footing, footing_of_plan
 from perdure.experiments.treat import SEED

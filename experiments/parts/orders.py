@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perdure.experiments.comparison import Arm, Comparison
-from perdure.experiments.line_comparison import followed
-from perdure.experiments.measures import RESPONSE, Measure, Treated
+from perdure.experiments.arms.comparison import Arm, Comparison
+from perdure.experiments.arms.line_comparison import followed
+from perdure.experiments.arms.measures import RESPONSE, Measure, Treated
 from perdure.experiments.projection import Estimate
 from perdure.experiments.treat import SEED
 from perdure.model.imwg import PR

@@ -7,15 +7,20 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from perdure.experiments.design_pictures import (
+from perdure.experiments.report.report import Report, Section, write_report
+from perdure.experiments.report.run_files import write_numbers
+from perdure.experiments.report.run_folder import RunFolder, new_run
+from perdure.experiments.report.text import aligned, columns
+from perdure.experiments.settings import Settings
+from perdure.experiments.trials.design_pictures import (
     ENDPOINTS,
     TESTS,
     effect_pictures,
     example_picture,
     power_picture_of,
 )
-from perdure.experiments.design_result import DesignResult, arm_of, read_design, run
-from perdure.experiments.design_tables import (
+from perdure.experiments.trials.design_result import DesignResult, arm_of, read_design, run
+from perdure.experiments.trials.design_tables import (
     arms_table,
     assurance_table,
     design_table,
@@ -27,11 +32,6 @@ from perdure.experiments.design_tables import (
     power_table,
     size_table,
 )
-from perdure.experiments.report.report import Report, Section, write_report
-from perdure.experiments.report.run_folder import RunFolder, new_run
-from perdure.experiments.report.text import aligned, columns
-from perdure.experiments.run_files import write_numbers
-from perdure.experiments.settings import Settings
 from perdure.experiments.trials.tables import adrs, adsl, adtte
 
 

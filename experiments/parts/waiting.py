@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from perdure.experiments.measures import (
+from perdure.experiments.arms.measures import (
     MEDIAN_PFS,
     PEAK,
     RESPONSE,

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from perdure.experiments.fit_contents import FitContents
-from perdure.experiments.fit_labels import result_label
+from perdure.experiments.fit.fit_contents import FitContents
+from perdure.experiments.fit.fit_labels import result_label
 from perdure.experiments.pictures.forest import fit_picture
 from perdure.experiments.pictures.heat_map import correlation_picture
 from perdure.experiments.pictures.picture import Picture

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perdure.experiments.comparison import Comparison
-from perdure.experiments.measures import RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS, Measure, Treated
+from perdure.experiments.arms.comparison import Comparison
+from perdure.experiments.arms.measures import RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS, Measure, Treated
 from perdure.experiments.projection import BAND_MONTHS, Estimate
 from perdure.fitting.anchored import interval
 from perdure.model.imwg import CR

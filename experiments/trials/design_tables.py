@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from perdure.experiments.design_pictures import ENDPOINTS, TESTS
-from perdure.experiments.design_result import DesignResult
 from perdure.experiments.report.report import Table
-from perdure.experiments.run_files import NumberRow
+from perdure.experiments.report.run_files import NumberRow
 from perdure.experiments.trials.analysis import Analysis, ArmSummary, Effect, Interval
+from perdure.experiments.trials.design_pictures import ENDPOINTS, TESTS
+from perdure.experiments.trials.design_result import DesignResult
 
 RATIO = "hazard ratio"
 NONE = "\u2013"

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from perdure.experiments.pictures.picture import Picture
 from perdure.experiments.pictures.run_pairs import Interval, PairToDraw, pairs_picture
 from perdure.experiments.report.report import Report, Section, Table, cell_text
+from perdure.experiments.report.run_comparison import RunComparison, SharedNumber
+from perdure.experiments.report.run_files import KINDS, NumberRow, SavedRun
 from perdure.experiments.report.text import aligned
-from perdure.experiments.run_comparison import RunComparison, SharedNumber
-from perdure.experiments.run_files import KINDS, NumberRow, SavedRun
 from perdure.parameters.versions import version_of
 
 TOGETHER = ("months", "days", "%")  # measures of these units share an axis; others get a picture each

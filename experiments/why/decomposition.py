@@ -20,15 +20,15 @@ from math import factorial
 
 import numpy as np
 
-from perdure.experiments.comparison import Arm, treat_arm
-from perdure.experiments.hybrid_arm import Pair, pair_of
-from perdure.experiments.measures import RESTRICTED_PFS, Measure
-from perdure.experiments.mechanisms import MECHANISMS
+from perdure.experiments.arms.comparison import Arm, treat_arm
+from perdure.experiments.arms.measures import RESTRICTED_PFS, Measure
 from perdure.experiments.pictures.contributions import contribution_picture
 from perdure.experiments.pictures.picture import Picture
 from perdure.experiments.pictures.rows import EffectRowToDraw
 from perdure.experiments.projection import Estimate, Progress
 from perdure.experiments.treat import SEED
+from perdure.experiments.why.hybrid_arm import Pair, pair_of
+from perdure.experiments.why.mechanisms import MECHANISMS
 from perdure.fitting.anchored import anchored, interval
 from perdure.fitting.calibration import Calibration
 from perdure.model.simulate import Solver

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from perdure.experiments.comparison import Arm, Comparison, compare, treat_arm
-from perdure.experiments.measures import Measure
+from perdure.experiments.arms.comparison import Arm, Comparison, compare, treat_arm
+from perdure.experiments.arms.measures import Measure
 from perdure.experiments.projection import Estimate
 from perdure.fitting.calibration import Calibration
 from perdure.parameters.errors import InputError, RangeError

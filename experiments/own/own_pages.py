@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments.own_checks import check_of, deviations_of, points_of
-from perdure.experiments.own_patients import KINDS, LANDMARKS, OwnPatients, run
+from perdure.experiments.own.own_checks import check_of, deviations_of, points_of
+from perdure.experiments.own.own_patients import KINDS, LANDMARKS, OwnPatients, run
 from perdure.experiments.pictures.own_patients import PatientToDraw, fits_picture
 from perdure.experiments.pictures.own_population import (
     check_picture,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from perdure.experiments.measures import EFFICACY, Measure, Treated
+from perdure.experiments.arms.measures import EFFICACY, Measure, Treated
 from perdure.experiments.projection import BAND_MONTHS, Estimate, Progress
 from perdure.experiments.scenarios import Footing, footing_of_plan
 from perdure.experiments.treat import SEED

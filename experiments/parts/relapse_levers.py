@@ -8,10 +8,10 @@ from itertools import combinations
 import numpy as np
 
 from perdure.experiments.antigen_escape import MIXING
-from perdure.experiments.comparison import Arm, treat_arm
-from perdure.experiments.measures import RESTRICTED_MONTHS, Treated
+from perdure.experiments.arms.comparison import Arm, treat_arm
+from perdure.experiments.arms.measures import RESTRICTED_MONTHS, Treated
 from perdure.experiments.projection import Estimate
-from perdure.experiments.run_files import NumberRow, estimate_row
+from perdure.experiments.report.run_files import NumberRow, estimate_row
 from perdure.fitting.anchored import anchored, interval
 from perdure.model.relapse import CAUSES
 from perdure.parameters.parameter_set import ParameterSet

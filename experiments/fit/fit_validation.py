@@ -3,9 +3,9 @@
 import numpy as np
 
 from perdure.experiments import two_populations
-from perdure.experiments.fit_contents import FitContents
-from perdure.experiments.fit_labels import result_label
-from perdure.experiments.fit_sections import dedented, listed, predicted_pictures
+from perdure.experiments.fit.fit_contents import FitContents
+from perdure.experiments.fit.fit_labels import result_label
+from perdure.experiments.fit.fit_sections import dedented, listed, predicted_pictures
 from perdure.experiments.pictures.predictive import PredictedRow
 from perdure.experiments.pictures.validation import coverage_picture, ranks_picture, recovery_picture
 from perdure.experiments.report.report import Section, Table

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from perdure.experiments.fit_contents import FitContents, Progress, ReportSizes, contents
-from perdure.experiments.fit_identifiability import cannot_section, hierarchy_section, identifiability_section
-from perdure.experiments.fit_labels import number_labels, renamed
-from perdure.experiments.fit_sections import (
+from perdure.experiments.fit.fit_contents import FitContents, Progress, ReportSizes, contents
+from perdure.experiments.fit.fit_identifiability import cannot_section, hierarchy_section, identifiability_section
+from perdure.experiments.fit.fit_labels import number_labels, renamed
+from perdure.experiments.fit.fit_sections import (
     ENOUGH,
     POOR,
     RIGHT,
@@ -18,7 +18,7 @@ from perdure.experiments.fit_sections import (
     prior_section,
     search_section,
 )
-from perdure.experiments.fit_validation import (
+from perdure.experiments.fit.fit_validation import (
     held_out_section,
     left_out_section,
     long_checks_section,

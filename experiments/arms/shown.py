@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from perdure.experiments.comparison import EVERYBODY, Comparison
-from perdure.experiments.measures import MEDIAN_PFS, RESTRICTED_PFS, Measure
+from perdure.experiments.arms.comparison import EVERYBODY, Comparison
+from perdure.experiments.arms.measures import MEDIAN_PFS, RESTRICTED_PFS, Measure
 from perdure.experiments.pictures.along import LineToDraw
 from perdure.experiments.pictures.curves import CurveToDraw
 from perdure.experiments.pictures.forest import effect_picture
@@ -14,7 +14,7 @@ from perdure.experiments.pictures.rows import EffectRowToDraw
 from perdure.experiments.pictures.survival import survival_picture
 from perdure.experiments.projection import BAND_MONTHS, Estimate
 from perdure.experiments.report.report import Table
-from perdure.experiments.run_files import NumberRow, estimate_row
+from perdure.experiments.report.run_files import NumberRow, estimate_row
 
 TRIAL_SIZE = 100
 """Patients per arm of the trial whose sampling error the dashed lines show."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from perdure.experiments.run_files import NumberRow, SavedRun
+from perdure.experiments.report.run_files import NumberRow, SavedRun
 from perdure.parameters.errors import FileError, InputError
 
 # Of a manifest: what is no input, or differs between any two runs.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from perdure.experiments import two_populations
-from perdure.experiments.fit_labels import number_labels, renamed, result_labels
+from perdure.experiments.fit.fit_labels import number_labels, renamed, result_labels
 from perdure.experiments.pictures.labels import number_text
 from perdure.experiments.report.run_folder import RunFolder
 from perdure.experiments.weighed_projection import TwoPopulations

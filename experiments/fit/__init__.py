@@ -1,0 +1,1 @@
+"""The report on a fit, section by section."""

@@ -1,0 +1,1 @@
+"""Why arms differ and why patients fail: mechanisms, their contributions, causes and therapies."""
