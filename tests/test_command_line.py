@@ -200,7 +200,9 @@ def test_an_experiment_writes_its_report_and_says_where(name: str, run_perdure: 
     assert out.endswith(f"beside it in {where}")
     written = {path.name for path in folder.iterdir()}
     assert written >= TABLES.get(name, set()) | {"report.html", "report.json", "manifest.json"}
-    assert written >= {"numbers.csv", "findings.csv"} or name not in checked_experiments()
+    assert "numbers.csv" in written or name not in checked_experiments()
+    # of so few patients too few have lost the antigen for a finding about them
+    assert "findings.csv" in written or name not in checked_experiments() or name == "failure_triage"
     assert {path.stem for path in folder.glob("*.svg")} <= {path.stem for path in folder.glob("*.csv")}
     for path in folder.glob("*.csv"):
         with path.open(encoding="utf-8", newline="") as file:
