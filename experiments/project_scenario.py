@@ -67,7 +67,7 @@ def answer_of(scenario: TrialScenario, *, why: bool = True) -> Callable[[Setting
                 Section("What was given", "", tables=[plans_table(scenario)]),
             ),
             numbers=numbers_of(found),
-            notices=notices_of(found),
+            notices=[*notices_of(found), *([_FIRST] if any(len(arm.plan.lines) > 1 for arm in scenario.arms) else [])],
         )
 
     return answer
@@ -120,6 +120,8 @@ def _with_cells(scenario: TrialScenario) -> bool:
     return any(read_therapy(therapy).kind == "car_t" for therapy in therapies)
 
 
+_FIRST = """What is reported is the first line of every plan; overall survival here does not follow the later ones
+(perdure design does, perdure follow reports them)."""
 _WHY_TEXT = """The difference in restricted mean PFS is split between the mechanisms by which the arms differ: a part is
 what a mechanism adds, averaged over all orders of putting the mechanisms in place (Shapley values), so that the parts
 add up to the whole. It is computed with fewer virtual patients than the tables above."""

@@ -71,6 +71,15 @@ def test_arms_without_cells_have_no_risks_of_cells_in_their_table(tmp_path: Path
     assert [picture.name for picture in answer.pictures] == ["pfs"]  # nothing to compare with
 
 
+def test_a_plan_that_goes_on_is_told_to_be_followed_in_its_first_line_only(tmp_path: Path) -> None:
+    path = tmp_path / "salvage.toml"
+    words = 'population = "late_line"\n[[arm]]\nname = "a"\ngiven = "ide-cel; at progression talquetamab"\n'
+    path.write_text(words, encoding="utf-8")
+    settings = Settings(patients=20, draws=2, patients_per_draw=12, folder=tmp_path, say=lambda _: None)
+    answer = answer_of(read_scenario(path))(settings, read_calibration())
+    assert any("does not follow the later ones" in " ".join(notice.split()) for notice in answer.notices)
+
+
 def test_a_wrong_scenario_names_the_file_and_what_would_be_right(tmp_path: Path) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(SCENARIO.replace("ide-cel; lenalidomide", "ide-cell; lenalidomide"), encoding="utf-8")
