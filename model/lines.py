@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..parameters.errors import InputError, RangeError, RegimenError
+from ..parameters.errors import NobodyError, RangeError, RegimenError
 from ..parameters.patients import Draws
 from ..parameters.units import DAYS_PER_MONTH
 from .endpoints import Outcomes, Visits, death_without_progression, outcomes
@@ -82,6 +82,8 @@ def follow_line(
     ------
     RangeError
         If the plan has no such line, or visits do not fall on recorded days.
+    NobodyError
+        If no virtual patient comes to the line.
     RegimenError
         If something is given before day 0 and the first cells come after it: the simulation begins on day 0.
     """
@@ -121,7 +123,7 @@ def follow_line(
     suffix = _suffix(plan, line)
     moved = seen_from(solution, begun + offset, visits, alive=alive, suffix=suffix)
     if not np.isfinite(moved.eradication).any():
-        raise InputError(
+        raise NobodyError(
             f"none of {n} virtual patients comes to line {line} of the plan within {LATEST_MONTHS:g} months."
         )
     later = draws if line == 1 else draws.for_line(line)

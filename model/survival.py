@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..parameters.errors import InputError, RangeError
+from .columns import list_of_numbers
 
 # A step that should end at one half can end at 0.5000000000000001, and the median must not jump to the next event.
 ROUNDING = 1e-9
@@ -283,12 +284,7 @@ def _rows(where: str, weight: ArrayLike | None, size: float | None = None, /, **
 
 
 def _column(where: str, name: str, values: ArrayLike) -> np.ndarray:
-    try:
-        column = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
-        raise InputError(f"{where}: {name} is {values!r:.60}, and should be a list of numbers") from None
-    if column.ndim != 1 or column.size == 0:
-        raise InputError(f"{where}: {name} has shape {column.shape}, and should be a list, one value per patient")
+    column = list_of_numbers(where, name, values)
     if name in ("event", "group"):
         good, wanted = (column == 0) | (column == 1), "0 or 1"
     elif name == "values":

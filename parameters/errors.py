@@ -9,7 +9,8 @@
     │   ├── RangeError            a number outside its range, or not a number
     │   ├── FileError             a file that is missing, empty, malformed or incomplete
     │   ├── RegimenError          a regimen that contradicts itself
-    │   └── EvidenceError         a reported result that cannot be right
+    │   ├── EvidenceError         a reported result that cannot be right
+    │   └── NobodyError           a question about patients of whom there are none
     └── RunError              the input was fine, the computation was not; exit code 1
         ├── DoseAuditError        delivered and prescribed doses differ
         ├── SimulationError       no patient could be integrated
@@ -52,6 +53,10 @@ class RegimenError(InputError):
 
 class EvidenceError(InputError):
     """A reported result that cannot be right."""
+
+
+class NobodyError(InputError):
+    """A question about patients of whom there are none."""
 
 
 class RunError(PerdureError, RuntimeError):

@@ -13,7 +13,7 @@ from perdure.model.lines import LATEST_MONTHS, STEP, LineOutcomes, follow_line, 
 from perdure.model.plan import Plan, usual
 from perdure.model.regimen import Bolus, Regimen, give, infuse
 from perdure.model.simulate import simulate
-from perdure.parameters.errors import InputError, RangeError, RegimenError
+from perdure.parameters.errors import NobodyError, RangeError, RegimenError
 from perdure.parameters.patients import Draws, draw, make_patients
 
 N, SEED = 80, 5
@@ -106,7 +106,7 @@ def test_a_line_that_is_not_there_is_one_clear_error() -> None:
         line_of("ide-cel; at progression talquetamab", line=3)
     with pytest.raises(RangeError, match=r"visits every 30 days; give a multiple of 3\.5 days"):
         line_of("ide-cel", visits=Visits(30.0, 12.0))
-    with pytest.raises(InputError, match="none of 80 virtual patients comes to line 2"):
+    with pytest.raises(NobodyError, match="none of 80 virtual patients comes to line 2"):
         line_of("ide-cel; at progression talquetamab", {"hazard_death_first_year": 50.0})
 
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from perdure.experiments.projection import RESTRICTED_MONTHS
 from perdure.model.endpoints import Outcomes
 from perdure.model.imwg import PR
 from perdure.model.overall_survival import death_after_progression, overall_survival
 from perdure.model.regimen import Regimen
+from perdure.model.survival import weighted_quantile
 from perdure.model.toxicity import (
     crs_probability,
     icans_probability,
@@ -16,9 +18,6 @@ from perdure.model.toxicity import (
     severe_icans_probability,
 )
 from perdure.parameters.patients import Draws
-
-RESTRICTED_MONTHS = 36.0
-"""Restricted mean progression-free survival is taken over so many months, or over the follow-up if that is shorter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +51,7 @@ class Treated:
         """Weighted median of a number per patient, (n,) or (2, n); NaN values are left out."""
         spread = np.broadcast_to(values, (2, self.outcomes.n)).ravel()
         known = ~np.isnan(spread) & (self.outcomes.flat_weight > 0)
-        if not known.any():
-            return float("nan")
-        order = np.argsort(spread[known], kind="stable")
-        share = np.cumsum(self.outcomes.flat_weight[known][order])
-        return float(spread[known][order][np.searchsorted(share, 0.5 * share[-1])])
+        return weighted_quantile(spread[known], 0.5, self.outcomes.flat_weight[known]) if known.any() else float("nan")
 
 
 @dataclass(frozen=True)

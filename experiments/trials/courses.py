@@ -12,7 +12,7 @@ from perdure.model.overall_survival import death_after_progression
 from perdure.model.plan import PROGRESSION, Plan, wait_for_cells
 from perdure.model.simulate import Solver
 from perdure.model.solution import Solution
-from perdure.parameters.errors import InputError
+from perdure.parameters.errors import NobodyError
 from perdure.parameters.patients import Draws
 
 RESPONSES = CATEGORIES[MR:]
@@ -143,9 +143,7 @@ def _through_later_lines(
         number += 1
         try:
             found = follow_line(patients, draws, plan, line=place, visits=visits, solver=solver)
-        except InputError as problem:
-            if "comes to line" not in str(problem):
-                raise
+        except NobodyError:
             return dead
         seen = found.outcomes
         begun = confirmed + wait_for_cells(line.regimen)

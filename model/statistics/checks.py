@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...parameters.errors import InputError, RangeError
+from ..columns import list_of_numbers
 
 NORMAL = NormalDist()
 
@@ -125,12 +126,7 @@ def _counts(time: np.ndarray, event: np.ndarray, group: np.ndarray) -> tuple[np.
 
 
 def _column(where: str, name: str, values: ArrayLike) -> np.ndarray:
-    try:
-        column = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
-        raise InputError(f"{where}: {name} is {values!r:.60}, and should be a list of numbers") from None
-    if column.ndim != 1 or column.size == 0:
-        raise InputError(f"{where}: {name} has shape {column.shape}, and should be a list, one value per patient")
+    column = list_of_numbers(where, name, values)
     if name == "time":
         good, wanted = (column >= 0) & (column < np.inf), "finite and not negative"
     else:
