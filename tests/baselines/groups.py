@@ -1,0 +1,606 @@
+"""What the digest holds: groups of numbers by name, each from one small function.
+
+Only the function of a group knows by which door its numbers are reached. Where a door moves, its function follows, and
+the names of the numbers and their hashes stay as they are.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from matplotlib.path import Path as MatplotlibPath
+from matplotlib.transforms import Bbox
+
+from perdure.experiments.arms.comparison import Arm, Comparison, compare
+from perdure.experiments.arms.line_comparison import compare_lines
+from perdure.experiments.arms.measures import EFFICACY, RESPONSE, RESTRICTED_PFS, days_of_treatment, restricted_mean
+from perdure.experiments.arms.search import Axis, Limit, search
+from perdure.experiments.maintenance_trial import DESIGNS
+from perdure.experiments.parts.orders import PAIRS
+from perdure.experiments.projection import run as project
+from perdure.experiments.salvage import SALVAGES
+from perdure.experiments.sequence_projection import follow_plan, project_lines
+from perdure.experiments.settings import Settings
+from perdure.experiments.shelf import all_experiments, find_experiment
+from perdure.experiments.treat import follow, treat
+from perdure.experiments.trials.analysis import analyse, z_and_p
+from perdure.experiments.trials.conduct import conduct
+from perdure.experiments.trials.design import Design, TrialArm
+from perdure.experiments.trials.eligibility import Criterion, Factor
+from perdure.experiments.trials.pool import make_pool
+from perdure.experiments.trials.power import power_curve, sample_size, true_effect
+from perdure.experiments.why.cause_table import cause_table
+from perdure.experiments.why.decomposition import decompose
+from perdure.fitting.arms import arms_of, run_arm
+from perdure.fitting.calibration import Calibration, read_calibration
+from perdure.fitting.fit_table import FitRow, fit_table
+from perdure.fitting.individual.cellular_kinetics import tisagenlecleucel
+from perdure.fitting.individual.data import Subject, read_longitudinal
+from perdure.fitting.individual.map_fit import individual_fit
+from perdure.fitting.individual.mechanistic import mechanistic_model
+from perdure.fitting.individual.population import fit_population
+from perdure.fitting.individual.progression import predict_progression
+from perdure.fitting.joint.design import evaluate, prior_points
+from perdure.fitting.joint.learning import learn_emulator
+from perdure.fitting.joint.points import read_points
+from perdure.fitting.joint.problem import Problem, Sizes
+from perdure.fitting.joint.search import search_from
+from perdure.fitting.joint.search_space import SearchSpace, joint_space
+from perdure.fitting.km_reconstruction import reconstruct
+from perdure.fitting.likelihood import match
+from perdure.fitting.outcomes.overall_survival_fit import FREE, gather
+from perdure.fitting.outcomes.toxicity_evidence import toxicity_evidence
+from perdure.fitting.outcomes.toxicity_likelihood import ToxicityHierarchy, ToxicityPrior
+from perdure.fitting.predictions import can_predict, predict
+from perdure.fitting.reported import Study, read_studies
+from perdure.fitting.therapy_table import therapy_table
+from perdure.fitting.validation.user_evidence import validate_user_evidence
+from perdure.model.cohort import simulate_cohort
+from perdure.model.cohort_outcomes import Endpoints
+from perdure.model.cohort_parts import Cohort
+from perdure.model.endpoints import Outcomes, Visits
+from perdure.model.imwg import PR
+from perdure.model.language.event_table import read_events, write_events
+from perdure.model.language.sentence import read_plan
+from perdure.model.quantiles import Quantiles
+from perdure.model.reduction import Courses, Moments
+from perdure.model.regimen import Regimen, give, infuse
+from perdure.model.rules import Rule, every, progression, remission, start, stop
+from perdure.model.sensitivity import sensitivities
+from perdure.model.simulate import Solver, simulate
+from perdure.model.solution import Solution
+from perdure.parameters.patients import draw, make_patients
+
+Numbers = Mapping[str, Any]
+"""Arrays, numbers and texts by name."""
+
+PATIENTS, DRAWS, PER_DRAW, SEED = 12, 2, 10, 7
+SIZES: dict[str, Any] = {"patients": PATIENTS, "draws": DRAWS, "patients_per_draw": PER_DRAW}
+LENALIDOMIDE = "ide-cel; lenalidomide 10 mg on days 1-21 of 28 from day 30 for 6 months"
+AGAIN = "ide-cel; at progression: lymphodepletion days 23-25; ide-cel again on day 28"
+DRUG = "ide-cel; at progression: teclistamab"
+STUDIES = ("crb_401", "karmma", "cartitude_1", "universal_trial")
+DATA = Path(__file__).resolve().parent.parent / "data" / "simulated_patients.csv"
+MARKERS = ("tumour", "car_t", "m_protein", "soluble_bcma")
+
+
+@cache
+def calibration() -> Calibration:
+    """The shipped one."""
+    return read_calibration()
+
+
+@cache
+def studies(*names: str) -> tuple[Study, ...]:
+    """The shipped evidence, or some of it in the order of the names."""
+    by_name = {study.name: study for study in read_studies()}
+    return tuple(by_name[name] for name in names) if names else tuple(by_name.values())
+
+
+# What several groups read of a result
+
+
+def of_outcomes(outcomes: Outcomes) -> dict[str, Any]:
+    """What a trial reports: every array by patient, and the curves at months."""
+    names = (
+        "weight", "death", "c_max", "t_max", "auc_28", "persistence", "least_tumour", "density_before",
+        "density_at_progression", "tumour_at_progression", "cause_shares", "soluble_bcma", "usable", "best",
+    )  # fmt: skip
+    numbers: dict[str, Any] = {name: getattr(outcomes, name) for name in names}
+    for dated in ("visit", "expected"):
+        numbers[f"progression, {dated}"] = outcomes.progression(dated)
+        numbers[f"PFS, {dated}"] = outcomes.progression_free(dated).at(np.arange(0.0, 12.5, 0.5))
+    numbers["duration of response"] = outcomes.duration_of_response().at(np.arange(0.0, 6.5, 0.5))
+    numbers["response rates"] = [outcomes.overall_response_rate, outcomes.complete_response_rate]
+    numbers["causes of relapse"] = outcomes.cause_share()
+    return numbers
+
+
+def of_solution(solution: Solution, names: Sequence[str] = MARKERS) -> dict[str, Any]:
+    """Time courses by name, eradication, steps, what was delivered, and when rules fired."""
+    numbers: dict[str, Any] = {name: solution[name] for name in names}
+    numbers |= {"eradication": solution.eradication, "steps": solution.steps}
+    numbers |= {f"delivered {therapy}": amount for therapy, amount in solution.delivered.items()}
+    return numbers | {f"day of {name}": event.first for name, event in solution.events.items()}
+
+
+def of_estimates(estimates: Mapping[str, Any]) -> dict[str, Any]:
+    """Value, low and high of estimates by name."""
+    return {name: [number.value, number.low, number.high] for name, number in estimates.items()}
+
+
+def of_fit_rows(rows: Sequence[FitRow]) -> dict[str, Any]:
+    """Columns of a fit table."""
+    columns = {name: [getattr(row, name) for row in rows] for name in ("model", "low", "high", "misfit")}
+    return {**columns, "items": "\n".join(row.item.id for row in rows)}
+
+
+def of_comparison(comparison: Comparison) -> dict[str, Any]:
+    """The tables of a comparison, its curves and bands, and gains of every arm over the first."""
+    first, *others = (arm.name for arm in comparison.arms)
+    numbers: dict[str, Any] = {name: getattr(comparison, name) for name in ("best", "few", "drawn", "curves")}
+    numbers[f"band {first}"] = comparison.band(first)
+    for arm in others:
+        for measure in comparison.measures:
+            gain, chance = comparison.gain(arm, measure), comparison.chance(arm, measure)
+            numbers[f"gain {arm}, {measure.name}"] = [gain.value, gain.low, gain.high, chance]
+    return numbers
+
+
+def of_anything(found: Any) -> list[float]:
+    """Every number in a nest of dataclasses, sequences and mappings, in its order."""
+    if isinstance(found, str) or found is None or callable(found):
+        return []
+    if is_dataclass(found):
+        return [x for field in fields(found) for x in of_anything(getattr(found, field.name))]
+    if isinstance(found, Mapping):
+        return [x for value in found.values() for x in of_anything(value)]
+    if isinstance(found, tuple | list):
+        return [x for value in found for x in of_anything(value)]
+    return np.asarray(found, dtype=float).ravel().tolist()
+
+
+# Experiments
+
+
+def settings() -> Settings:
+    """The smallest sizes that are allowed."""
+    return Settings(**SIZES, say=lambda *_: None)
+
+
+def quick_extents(path: MatplotlibPath, *_: object, **__: object) -> Bbox:
+    """The box around the points of a path: measuring every letter by its curves takes longer than the model."""
+    return Bbox([path.vertices.min(axis=0), path.vertices.max(axis=0)])
+
+
+FEWER: Mapping[str, Mapping[str, Any]] = {
+    "lenalidomide_maintenance": {
+        "axes": (
+            Axis("dose", "mg", (10.0, 25.0)),
+            Axis("start day", "", (30.0,)),
+            Axis("duration", "months", (6.0, 24.0)),
+        )
+    },
+    "secretase_timing": {"axes": (Axis("from day", "", (0.0, 30.0)), Axis("for", "weeks", (3.0, 12.0)))},
+    "maintenance_trial": {"trials": 40, "designs": dict(list(DESIGNS.items())[::2])},
+    "oligoprogression": {"shares": (0.5,)},
+    "sequence_order": {"pairs": PAIRS[:1], "waits": (28.0, 84.0)},
+    "target_switch": {"names": ("ide-cel again", "OriCAR-017 (GPRC5D)", "talquetamab (GPRC5D)")},
+    "vein_to_vein": {"waits": (28.0, 49.0)},
+    "venetoclax_maintenance": {"starts": (30.0,)},
+}
+"""What the `run` of an experiment is given instead of its usual grid, where that takes long."""
+
+
+def answered(name: str) -> Numbers:
+    """The numbers of an experiment's answer, and the numeric columns of its pictures."""
+    module: Any = find_experiment(name)
+    smaller = patch.object(module, "run", partial(module.run, **FEWER.get(name, {})))
+    with smaller, patch.object(MatplotlibPath, "get_extents", quick_extents):
+        answer = module.answer(settings(), calibration())
+    numbers: dict[str, Any] = {
+        key: [getattr(row, key) for row in answer.numbers] for key in ("value", "low", "high", "level")
+    }
+    numbers["rows"] = "\n".join(f"{row.arm}, {row.measure}, {row.unit}" for row in answer.numbers)
+    for picture in answer.pictures:
+        columns = [np.asarray(column) for column in picture.table.values()]
+        kept = [column.astype(float) for column in columns if column.dtype.kind in "iufb"]
+        numbers[f"picture {picture.name}"] = np.concatenate([np.empty(0), *kept])
+    return numbers
+
+
+def overview() -> Numbers:
+    """The fit table of everything, and every default scenario."""
+    module: Any = find_experiment("overview")
+    rows, projections = module.run(settings())
+    return {**of_fit_rows(rows), **of_projections(projections)}
+
+
+def salvage() -> Numbers:
+    """The last line of every third salvage; the catalogue holds every therapy."""
+    module: Any = find_experiment("salvage")
+    return of_lines(module.run(calibration(), dict(list(SALVAGES.items())[::3]), **SIZES))
+
+
+def catalogue() -> Numbers:
+    """Every result about a therapy."""
+    module: Any = find_experiment("catalogue")
+    return of_fit_rows([row.row for row in module.run(calibration(), patients=8, draws=0, patients_per_draw=6)])
+
+
+def typical_patient() -> Numbers:
+    """Courses and dates of both typical patients."""
+    module: Any = find_experiment("typical_patient")
+    numbers: dict[str, Any] = {}
+    for course in module.run(draws=DRAWS, calibration=calibration()):
+        own = {**of_solution(course.solution), **of_estimates(course.dates), "response": course.response}
+        numbers |= {f"{course.product}, {name}": value for name, value in own.items()}
+    return numbers
+
+
+def two_populations() -> Numbers:
+    """Headlines and prevalence weights."""
+    module: Any = find_experiment("two_populations")
+    numbers: dict[str, Any] = {}
+    for row in module.run(calibration(), **{**SIZES, "patients": 40}, repeats=4):
+        numbers |= {f"{row.name}, {name}": value for name, value in of_estimates(row.sampled).items()}
+        for way, weighing in row.weighed.items():
+            numbers[f"{row.name}, {way}, weights"] = weighing.prevalence.weights
+            own = of_estimates(weighing.numbers)
+            numbers |= {f"{row.name}, {way}, {name}": value for name, value in own.items()}
+    return numbers
+
+
+BY_THEIR_OWN_DOOR = {f.__name__: f for f in (overview, salvage, catalogue, typical_patient, two_populations)}
+"""Experiments without `answer`."""
+
+
+# Trial arms, comparisons, projections
+
+
+def treatment() -> Numbers:
+    """A plan in words, and a regimen."""
+    regimen = infuse("cilta_cel") + give("lenalidomide", start=21.0, months=3.0)
+    sizes: dict[str, Any] = {"patients": 16, "seed": SEED, "months": 24.0}
+    words = treat("ide_cel", "late_line", LENALIDOMIDE, **sizes)
+    doses = treat("cilta_cel", "mixed_line", regimen, **sizes)
+    numbers = {f"sentence, {name}": value for name, value in of_outcomes(words.outcomes).items()}
+    numbers |= {f"regimen, {name}": value for name, value in of_outcomes(doses.outcomes).items()}
+    return numbers | {f"regimen, {name}": value for name, value in of_solution(doses.solution).items()}
+
+
+def following() -> Numbers:
+    """The first and the last line of a plan."""
+    numbers: dict[str, Any] = {}
+    for line in (1, 2):
+        trial = follow(AGAIN, line=line, patients=16, seed=SEED, months=12.0)
+        own = {**of_outcomes(trial.outcomes), "since": trial.line.since, "share": trial.line.share}
+        numbers |= {f"line {line}, {name}": value for name, value in own.items()}
+    return numbers
+
+
+def comparison() -> Numbers:
+    """Three arms, one of them a thought experiment, with two groups."""
+    faster = Arm(
+        "fast growth", "ide-cel", change=lambda patients: {"k_growth_tumour": 1.5 * patients["k_growth_tumour"]}
+    )
+    bridged = Arm("bridged", "proteasome inhibitor for 3 weeks; lymphodepletion days 25-27; ide-cel on day 30")
+    groups = {"responders": lambda arm: arm.outcomes.best >= PR, "nobody": lambda arm: np.zeros(arm.outcomes.n)}
+    arms = (Arm("alone", "ide-cel"), Arm("maintenance", LENALIDOMIDE), faster, bridged)
+    return of_comparison(
+        compare(arms, calibration(), measures=EFFICACY, groups=groups, **SIZES, months=24.0, seed=SEED)
+    )
+
+
+def line_comparison() -> Numbers:
+    """Two plans of two lines."""
+    half = {"first half": lambda arm: np.arange(arm.outcomes.n) < arm.outcomes.n / 2}
+    found = compare_lines(
+        (Arm("again", AGAIN), Arm("drug", DRUG)), calibration(), measures=(RESPONSE, restricted_mean(12.0)),
+        groups=half, **SIZES, months=12.0, seed=SEED,
+    )  # fmt: skip
+    return {name: getattr(found, name) for name in ("best", "few", "drawn", "curves")}
+
+
+def searching() -> Numbers:
+    """A grid of two numbers under a limit, refined."""
+    axes = (Axis("months", "", (3.0, 6.0)), Axis("start", "days", (14.0, 60.0)))
+    found = search(
+        Arm("alone", "ide-cel"),
+        lambda months, day: Arm("", f"ide-cel; lenalidomide 25 mg daily from day {day:g} for {months:g} months"),
+        axes, RESTRICTED_PFS, calibration(), limit=Limit(days_of_treatment("lenalidomide"), 150.0), refine=1,
+        **SIZES, months=18.0, seed=SEED,
+    )  # fmt: skip
+    points = [[p.gain.value, p.gain.low, p.gain.high, p.chance, p.chance_best, p.allowed] for p in found.points]
+    where, gain = found.refined or ((), np.nan)
+    return {"points": points, "refined": [*where, gain], "evaluated": found.evaluated}
+
+
+def decomposition() -> Numbers:
+    """A difference by mechanism."""
+    inhibitor = Arm("inhibitor", "ide-cel; crenigacestat thrice a week from day 0 for 3 weeks")
+    found = decompose(Arm("ide-cel", "ide-cel"), inhibitor, calibration(), **SIZES, months=18.0, seed=SEED)
+    parts = of_estimates({name: found.contribution(name) for name in found.mechanisms})
+    return {"worth": list(found.worth.values()), "few": found.few, "drawn": found.drawn, **parts}
+
+
+def causes() -> Numbers:
+    """Cause of failure times therapy."""
+    plans = {name: read_plan(SALVAGES[name]) for name in ("ide-cel again", "teclistamab (BCMA)")}
+    found = cause_table(
+        plans, "ide-cel again", calibration(), patients=40, most=6, draws=DRAWS, patients_per_draw=30,
+        most_per_draw=4, seed=SEED,
+    )  # fmt: skip
+    return {"best": of_anything(found.best), "few": of_anything(found.few), "drawn": of_anything(found.drawn)}
+
+
+def of_projections(projections: Sequence[Any]) -> dict[str, Any]:
+    """Numbers, bands and causes of scenarios."""
+    numbers: dict[str, Any] = {}
+    for row in projections:
+        own = {**of_estimates(row.numbers), "band": row.band, "causes": list(row.causes.values())}
+        name = f"{row.scenario.product}, {row.scenario.population}, {row.scenario.name}"
+        numbers |= {f"{name}, {key}": value for key, value in own.items()}
+    return numbers
+
+
+def projections() -> Numbers:
+    """The default scenarios."""
+    return of_projections(project(**SIZES, months=36.0, seed=SEED, calibration=calibration()))
+
+
+def of_lines(rows: Sequence[Any]) -> dict[str, Any]:
+    """Numbers and bands of followed lines."""
+    numbers: dict[str, Any] = {}
+    for row in rows:
+        own = {**of_estimates(row.numbers), "band": row.band, "footing": row.footing.flag}
+        numbers |= {f"{row.name}, {key}": value for key, value in own.items()}
+    return numbers
+
+
+def line_projections() -> Numbers:
+    """The last line of two plans, and every line of one."""
+    plans = {"again": read_plan(AGAIN), "drug": read_plan(DRUG)}
+    sizes: dict[str, Any] = {**SIZES, "months": 12.0, "seed": SEED}
+    rows = project_lines(plans, "late_line", calibration(), **sizes)
+    return of_lines((*rows, *follow_plan(plans["drug"], "late_line", calibration(), **sizes)))
+
+
+# Virtual trials
+
+
+def trials() -> Numbers:
+    """A pool of a randomised design, trials from it, their analysis and their power."""
+    arms = tuple(
+        TrialArm(name, words, read_plan(words), "late_line")
+        for name, words in (("none", "ide-cel"), ("lenalidomide", LENALIDOMIDE.replace("day 30", "day 90")))
+    )
+    design = Design(
+        "Small", arms, "randomisation", 60, 6.0, 12.0, "pfs", randomised_on_day=90.0,
+        eligible=(Criterion("response", at_least="PR"),), strata=(Factor("response", "CR"),),
+    )  # fmt: skip
+    pool = make_pool(design, calibration().parameters(), patients=24, seed=SEED)
+    found = conduct(design, pool, trials=6, patients=60, seed=SEED)
+    curve = power_curve(design, pool, sizes=(40, 80), trials=10, seed=SEED)
+    truth = true_effect(design, pool, seed=SEED)
+    pooled = ("weight", "eradicated", "stratum", "infused", "wait")
+    numbers: dict[str, Any] = {f"pool, {name}": getattr(pool, name) for name in pooled}
+    numbers |= {f"pool, {name}": getattr(pool.course, name) for name in ("progression", "death", "next_therapy")}
+    numbers |= {f"trials, {name}": getattr(found, name) for name in ("arm", "row", "entry", "followed", "lost")}
+    numbers |= {f"time, {name}": time for name, time in found.time.items()}
+    numbers |= {f"event, {name}": event for name, event in found.event.items()}
+    numbers |= {"z and p": np.array(z_and_p(design, found)), "power": curve.power, "events": curve.events}
+    effects = analyse(design, found).effects
+    numbers |= {f"effect, {one.name}": [one.value, one.low, one.high, one.p] for one in effects}
+    numbers |= {f"truth, {one.name}": [one.value, one.low, one.high] for one in truth.effects}
+    return {**numbers, "sample size": of_anything(sample_size(design, curve, truth))}
+
+
+# Fits
+
+
+def evidence() -> Numbers:
+    """Fit table, predictions and likelihood of four studies, therapies of one, and evidence of a user."""
+    own = studies("crb_401")[0]
+    item = own.items[0].model_copy(update={"id": "own", "role": "context"})
+    mine = own.model_copy(update={"name": "own", "study": "Own trial", "items": (item,), "curves": ()})
+    table = fit_table(calibration(), studies=studies(*STUDIES), **SIZES)
+    therapies = therapy_table(calibration(), studies=studies("monumental_1", "salvage_after_bcma_car_t"), **SIZES)
+    user = validate_user_evidence([mine], calibration(), **{**SIZES, "draws": 3})
+    numbers = {f"fit, {name}": value for name, value in of_fit_rows(table).items()}
+    numbers |= {f"therapies, {name}": value for name, value in of_fit_rows([row.row for row in therapies]).items()}
+    numbers["user"] = [x for row in user.rows for x in (*of_fit_row(row.fit), *of_anything(row.prediction))]
+    return numbers
+
+
+def of_fit_row(row: FitRow) -> list[float]:
+    """The numbers of one row."""
+    return [row.model, row.low, row.high, row.misfit]
+
+
+def predictions() -> Numbers:
+    """What the model says of every result of four arms, and how likely that is."""
+    parameters = calibration().parameters()
+    numbers: dict[str, Any] = {}
+    for study in studies(*STUDIES[:3]):
+        arm = arms_of([study], ("fit", "check"))[study.name]
+        outcomes = run_arm(parameters, arm, n=PATIENTS, seed=SEED, solver=Solver(rtol=1e-4, workers=1))
+        for item in study.items:
+            if not item.scenario and item.role in ("fit", "check") and can_predict(item):
+                model = predict(item, outcomes, parameters, arm)
+                found = match(item, model)
+                numbers[item.id] = [model, found.log_likelihood, found.misfit]
+    return numbers
+
+
+def joint_fit() -> Numbers:
+    """An emulator of two numbers, learnt from few points, what it says of others, and a short search on it."""
+    space = SearchSpace(("k_growth_tumour", "ide_cel.half_density_kill"), calibration().parameters())
+    problem = Problem(space, studies("crb_401", "karmma"), Sizes(20, 20, 20))
+    design = evaluate(problem, prior_points(16, space.size, SEED), first_seed=SEED, later=np.zeros(16, dtype=bool))
+    emulator = learn_emulator(problem, design, centre=np.zeros(space.size))
+    some = 0.5 * prior_points(5, space.size, SEED + 1)
+    found = search_from(
+        some[:2], emulator.log_posterior, emulator.with_gradient, emulator.precision, by_cma=1, evaluations=60
+    )
+    return {
+        "simulated": design.models, "models": emulator.models(some), "log likelihoods": emulator.log_likelihoods(some),
+        "log posterior": emulator.log_posterior(some), "gradient": emulator.with_gradient(some[0])[1],
+        "search": [x for one in found.searches for x in (*one.point, one.log_posterior)],
+        "prior": joint_space(calibration().parameters()).mix, "shipped draws": read_points().draws[:20],
+    }  # fmt: skip
+
+
+def outcome_fits() -> Numbers:
+    """Likelihoods of death after progression and of toxicity, and what the model says, at the estimate."""
+    parameters = calibration().parameters()
+    deaths = gather(parameters, studies(), n=PATIENTS, seed=SEED)
+    values = {name: parameters[name].value for name in FREE}
+    numbers: dict[str, Any] = {"deaths": list(deaths.models(values).values())}
+    numbers["deaths, log likelihood"] = deaths.log_likelihood(values)
+    for name, reports in toxicity_evidence(parameters, studies(), n=PATIENTS, seed=SEED).items():
+        hierarchy = ToxicityHierarchy(reports, ToxicityPrior())
+        some = 0.3 * np.random.default_rng(SEED).standard_normal((4, hierarchy.size))
+        numbers[f"{name}, log likelihood"] = hierarchy.log_likelihood(some)
+    return numbers
+
+
+def reconstruction() -> Numbers:
+    """Patients from a digitised curve."""
+    months = np.array([0.0, 1, 2, 3, 4, 6, 9, 12, 18, 24])
+    percent = np.array([100.0, 97.5, 95, 90, 85, 75, 60, 50, 35, 30])
+    found = reconstruct(months, percent / 100.0, [0.0, 3, 6, 9, 12, 18, 24], [40, 36, 30, 24, 19, 13, 8])
+    return {"curve": of_anything(found)}
+
+
+def own_patients() -> Numbers:
+    """One individual fit with its forecast, and a few iterations of a population fit."""
+    model, data = mechanistic_model("ide_cel", "late_line"), read_longitudinal(DATA)
+    fit = individual_fit(model, data.subject("SIM05"), starts=2, rounds=12)
+    ahead = predict_progression(model, data.subject("SIM07"), draws=24, rounds=1, months=36.0)
+    kinetics, times = tisagenlecleucel(), np.array([1.0, 4, 7, 11, 14, 21, 28, 60, 180])
+    rng = np.random.default_rng(SEED)
+    individual = kinetics.values(rng.multivariate_normal(np.zeros(len(kinetics.typical)), kinetics.omega, size=6))
+    empty = [Subject(str(k), times, np.full(9, "transgene"), np.ones(9), np.zeros(9, dtype=bool)) for k in range(6)]
+    curves = np.array(kinetics.structure.predict(individual, empty))
+    subjects = [
+        replace(one, value=value)
+        for one, value in zip(empty, kinetics.residual["transgene"].simulate(curves, rng), strict=True)
+    ]
+    population = fit_population(kinetics, subjects, explore=6, smooth=4, sweeps=20, draws=40, seed=SEED)
+    numbers = {name: getattr(fit, name) for name in ("eta", "covariance", "ofv", "log_likelihood", "prediction")}
+    numbers |= {f"forecast, {name}": getattr(ahead, name) for name in ("days", "weight", "immune", "effective")}
+    return numbers | {
+        "population, trace": population.found.trace, "population, eta": population.eta_mean,
+        "population, covariance": population.covariance, "population, log likelihood": population.log_likelihood,
+    }  # fmt: skip
+
+
+# The engine
+
+
+@cache
+def people(n: int = PATIENTS) -> SimpleNamespace:
+    """Virtual patients of the shipped catalogue, and their randomness."""
+    parameters = calibration().parameters()
+    draws = draw(parameters, n, SEED)
+    patients = make_patients(parameters, draws, product="ide_cel", population="late_line")
+    return SimpleNamespace(draws=draws, patients=patients)
+
+
+TREATED = infuse("ide_cel") + give("lenalidomide", start=14.0, months=3.0, cycle=28, days_on=21)
+DAYS = np.arange(0.0, 366.0, 7.0)
+
+
+def virtual_patients() -> Numbers:
+    """Parameters of every virtual patient, and their assay and death."""
+    return {**people().patients, "assay": people().draws.assay, "uniform of death": people().draws.death}
+
+
+def simulation(method: Any, engine: Any, n: int, days: float) -> Numbers:
+    """Time courses by one method and one engine."""
+    patients = {name: values[:n] for name, values in people().patients.items()}
+    solver = Solver(method=method, engine=engine, workers=1)
+    return of_solution(simulate(patients, TREATED, times=DAYS[days >= DAYS], solver=solver))
+
+
+def adaptive() -> Numbers:
+    """Treatment by rules: salvage at progression, and a stop at remission."""
+    tablets = give("lenalidomide", start=0.0, months=6.0)
+    monthly = every(28)
+    rules = [
+        Rule("salvage", when=progression(), then=start(tablets), visits=monthly),
+        Rule("enough", when=remission("CR"), then=stop("lenalidomide"), visits=monthly, after="salvage"),
+    ]
+    grid = np.arange(0.0, 28.0 * 20 + 1.0, 28.0)
+    return of_solution(simulate(people().patients, infuse("ide_cel"), times=grid, rules=rules))
+
+
+def event_tables() -> Numbers:
+    """Doses before and after a table of events."""
+    regimen = Regimen.of(TREATED) if hasattr(Regimen, "of") else TREATED
+    doses = {"before": regimen.doses, "after": read_events(write_events(regimen)).doses}
+    numbers: dict[str, Any] = {name: of_anything(value) for name, value in doses.items()}
+    return numbers | {"therapies": "\n".join(dose.therapy for dose in doses["after"])}
+
+
+def sensitivity() -> Numbers:
+    """Derivatives of one patient's courses."""
+    patients = {name: values[:1] for name, values in people().patients.items()}
+    names = ("k_growth_tumour", "tumour_baseline")
+    found = sensitivities(patients, infuse("ide_cel"), times=DAYS[:26], parameters=names)
+    return {**{name: found.elasticity[name] for name in MARKERS}, "eradication": found.eradication}
+
+
+def cohort() -> Numbers:
+    """A cohort, reduced part by part."""
+    months = tuple(30.4375 * month for month in range(6))
+    keep = {
+        "endpoints": Endpoints(Visits(months=12.0)), "means": Moments(("car_t",), months),
+        "tumour": Quantiles("tumour", months, 1.0, 1e13), "courses": Courses(("soluble_bcma",), months),
+    }  # fmt: skip
+    members = Cohort(calibration().parameters(), 40, SEED, "cilta_cel", "late_line")
+    found = simulate_cohort(members, {"alone": infuse("cilta_cel")}, reduce=keep)["alone"]
+    outcomes = found["endpoints"]
+    return {
+        "progression": outcomes.progression(), "best": outcomes.best, "c_max": outcomes.c_max,
+        "mean": found["means"].mean["car_t"], "variance": found["means"].variance["car_t"],
+        "counts": found["tumour"].counts, "soluble_bcma": found["courses"]["soluble_bcma"],
+    }  # fmt: skip
+
+
+GROUPS: dict[str, Callable[[], Numbers]] = {
+    "virtual patients": virtual_patients,
+    "simulation, explicit": partial(simulation, "explicit", "compiled", PATIENTS, 365.0),
+    "simulation, stiff": partial(simulation, "stiff", "compiled", PATIENTS, 365.0),
+    "simulation, plain Python": partial(simulation, "explicit", "scipy", 1, 28.0),
+    "rules": adaptive,
+    "event table": event_tables,
+    "sensitivities": sensitivity,
+    "cohort": cohort,
+    "treat": treatment,
+    "follow": following,
+    "compare": comparison,
+    "compare lines": line_comparison,
+    "search": searching,
+    "decompose": decomposition,
+    "cause table": causes,
+    "project": projections,
+    "project lines": line_projections,
+    "trials": trials,
+    "evidence": evidence,
+    "predictions": predictions,
+    "joint fit": joint_fit,
+    "death and toxicity": outcome_fits,
+    "reconstruction": reconstruction,
+    "own patients": own_patients,
+} | {
+    f"experiment {entry.name}": BY_THEIR_OWN_DOOR.get(entry.name, partial(answered, entry.name))
+    for entry in all_experiments()
+}
+"""Every group of the digest, by name."""
