@@ -69,7 +69,7 @@ from perdure.model.language.event_table import read_events, write_events
 from perdure.model.language.sentence import read_plan
 from perdure.model.quantiles import Quantiles
 from perdure.model.reduction import Courses, Moments
-from perdure.model.regimen import Regimen, give, infuse
+from perdure.model.regimen import Infusion, Regimen, give, infuse
 from perdure.model.rules import Rule, every, progression, remission, start, stop
 from perdure.model.sensitivity import sensitivities
 from perdure.model.simulate import Solver, simulate
@@ -175,7 +175,8 @@ def settings() -> Settings:
 
 def quick_extents(path: MatplotlibPath, *_: object, **__: object) -> Bbox:
     """The box around the points of a path: measuring every letter by its curves takes longer than the model."""
-    return Bbox([path.vertices.min(axis=0), path.vertices.max(axis=0)])
+    points = np.asarray(path.vertices)
+    return Bbox(np.stack([points.min(axis=0), points.max(axis=0)]))
 
 
 FEWER: Mapping[str, Mapping[str, Any]] = {
@@ -197,8 +198,17 @@ FEWER: Mapping[str, Mapping[str, Any]] = {
 """What the `run` of an experiment is given instead of its usual grid, where that takes long."""
 
 
+def is_number(cell: Any) -> bool:
+    """Whether a cell of a table is a number, perhaps written as text; an empty one is none."""
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def answered(name: str) -> Numbers:
-    """The numbers of an experiment's answer, and the numeric columns of its pictures."""
+    """The numbers of an experiment's answer, and those in the tables of its pictures."""
     module: Any = find_experiment(name)
     smaller = patch.object(module, "run", partial(module.run, **FEWER.get(name, {})))
     with smaller, patch.object(MatplotlibPath, "get_extents", quick_extents):
@@ -208,9 +218,8 @@ def answered(name: str) -> Numbers:
     }
     numbers["rows"] = "\n".join(f"{row.arm}, {row.measure}, {row.unit}" for row in answer.numbers)
     for picture in answer.pictures:
-        columns = [np.asarray(column) for column in picture.table.values()]
-        kept = [column.astype(float) for column in columns if column.dtype.kind in "iufb"]
-        numbers[f"picture {picture.name}"] = np.concatenate([np.empty(0), *kept])
+        cells = [cell for column in picture.table.values() for cell in column]
+        numbers[f"picture {picture.name}"] = [float(cell) for cell in cells if is_number(cell)]
     return numbers
 
 
@@ -308,17 +317,34 @@ def line_comparison() -> Numbers:
 
 
 def searching() -> Numbers:
-    """A grid of two numbers under a limit, refined."""
-    axes = (Axis("months", "", (3.0, 6.0)), Axis("start", "days", (14.0, 60.0)))
-    found = search(
-        Arm("alone", "ide-cel"),
+    """A grid of two numbers under a limit, and one that is refined between its points."""
+    alone, sizes = Arm("alone", "ide-cel"), {**SIZES, "months": 18.0, "seed": SEED}
+
+    def bent(factor: float) -> Arm:
+        """Growth is slowest at a factor of 0.6."""
+        rise = 0.5 + abs(factor - 0.6)
+        return Arm("", "ide-cel", change=lambda patients: {"k_growth_tumour": rise * patients["k_growth_tumour"]})
+
+    grid = search(
+        alone,
         lambda months, day: Arm("", f"ide-cel; lenalidomide 25 mg daily from day {day:g} for {months:g} months"),
-        axes, RESTRICTED_PFS, calibration(), limit=Limit(days_of_treatment("lenalidomide"), 150.0), refine=1,
-        **SIZES, months=18.0, seed=SEED,
+        (Axis("months", "", (3.0, 6.0)), Axis("start", "days", (14.0, 60.0))), RESTRICTED_PFS, calibration(),
+        limit=Limit(days_of_treatment("lenalidomide"), 150.0), **sizes,
     )  # fmt: skip
-    points = [[p.gain.value, p.gain.low, p.gain.high, p.chance, p.chance_best, p.allowed] for p in found.points]
-    where, gain = found.refined or ((), np.nan)
-    return {"points": points, "refined": [*where, gain], "evaluated": found.evaluated}
+    line = search(
+        alone, bent, (Axis("factor", "x", (0.0, 0.5, 1.0)),), RESTRICTED_PFS, calibration(), refine=3, **sizes
+    )
+    where, gain = line.refined or ((), np.nan)
+    return {
+        "grid": [of_point(point) for point in grid.points], "line": [of_point(point) for point in line.points],
+        "refined": [*where, gain], "evaluated": [grid.evaluated, line.evaluated],
+    }  # fmt: skip
+
+
+def of_point(point: Any) -> list[float]:
+    """The numbers of a point of a search."""
+    gain = point.gain
+    return [gain.value, gain.low, gain.high, point.chance, point.chance_best, float(point.allowed)]
 
 
 def decomposition() -> Numbers:
@@ -381,7 +407,7 @@ def trials() -> Numbers:
         for name, words in (("none", "ide-cel"), ("lenalidomide", LENALIDOMIDE.replace("day 30", "day 90")))
     )
     design = Design(
-        "Small", arms, "randomisation", 60, 6.0, 12.0, "pfs", randomised_on_day=90.0,
+        "Small", arms, "randomisation", 60, 6.0, 12.0, "pfs", randomised_on_day=90.0, dropout_per_year=0.2,
         eligible=(Criterion("response", at_least="PR"),), strata=(Factor("response", "CR"),),
     )  # fmt: skip
     pool = make_pool(design, calibration().parameters(), patients=24, seed=SEED)
@@ -446,7 +472,7 @@ def joint_fit() -> Numbers:
     emulator = learn_emulator(problem, design, centre=np.zeros(space.size))
     some = 0.5 * prior_points(5, space.size, SEED + 1)
     found = search_from(
-        some[:2], emulator.log_posterior, emulator.with_gradient, emulator.precision, by_cma=1, evaluations=60
+        list(some[:2]), emulator.log_posterior, emulator.with_gradient, emulator.precision, by_cma=1, evaluations=60
     )
     return {
         "simulated": design.models, "models": emulator.models(some), "log likelihoods": emulator.log_likelihoods(some),
@@ -482,7 +508,7 @@ def own_patients() -> Numbers:
     """One individual fit with its forecast, and a few iterations of a population fit."""
     model, data = mechanistic_model("ide_cel", "late_line"), read_longitudinal(DATA)
     fit = individual_fit(model, data.subject("SIM05"), starts=2, rounds=12)
-    ahead = predict_progression(model, data.subject("SIM07"), draws=24, rounds=1, months=36.0)
+    ahead = predict_progression(model, data.subject("SIM05"), draws=24, rounds=2, months=36.0)
     kinetics, times = tisagenlecleucel(), np.array([1.0, 4, 7, 11, 14, 21, 28, 60, 180])
     rng = np.random.default_rng(SEED)
     individual = kinetics.values(rng.multivariate_normal(np.zeros(len(kinetics.typical)), kinetics.omega, size=6))
@@ -530,20 +556,20 @@ def simulation(method: Any, engine: Any, n: int, days: float) -> Numbers:
 
 
 def adaptive() -> Numbers:
-    """Treatment by rules: salvage at progression, and a stop at remission."""
-    tablets = give("lenalidomide", start=0.0, months=6.0)
-    monthly = every(28)
+    """Treatment by rules: maintenance until remission, and another drug at progression."""
+    maintenance = give("lenalidomide", start=14.0, months=18.0)
     rules = [
-        Rule("salvage", when=progression(), then=start(tablets), visits=monthly),
-        Rule("enough", when=remission("CR"), then=stop("lenalidomide"), visits=monthly, after="salvage"),
+        Rule("enough", when=remission("CR"), then=stop("lenalidomide"), visits=every(28)),
+        Rule("salvage", when=progression(), then=start(give("nivolumab", start=0.0, months=6.0)), visits=every(28)),
+        Rule("second", when=progression(), visits=every(28), after="salvage"),
     ]
     grid = np.arange(0.0, 28.0 * 20 + 1.0, 28.0)
-    return of_solution(simulate(people().patients, infuse("ide_cel"), times=grid, rules=rules))
+    return of_solution(simulate(people().patients, infuse("ide_cel") + maintenance, times=grid, rules=rules))
 
 
 def event_tables() -> Numbers:
     """Doses before and after a table of events."""
-    regimen = Regimen.of(TREATED) if hasattr(Regimen, "of") else TREATED
+    regimen = TREATED + Regimen((Infusion("crenigacestat", 12.0, 2.0, 60.0),))
     doses = {"before": regimen.doses, "after": read_events(write_events(regimen)).doses}
     numbers: dict[str, Any] = {name: of_anything(value) for name, value in doses.items()}
     return numbers | {"therapies": "\n".join(dose.therapy for dose in doses["after"])}
