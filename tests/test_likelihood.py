@@ -4,10 +4,12 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
+from lifelines import CoxPHFitter
 
 from perdure.fitting.likelihood import LOST, MEDIAN_FACTOR, match
 from perdure.fitting.reported import Item
@@ -43,7 +45,11 @@ def not_reached(low: float = 14.0, n: int = 100) -> Item:
     return item("pfs_median", "median_not_reached", "months", low=low, interval="followed so long", n=n)
 
 
-SPLIT = item("expansion_split", "split", "cells/mm3", threshold=180.0, n=60)
+def split(n: int) -> Item:
+    return item("expansion_split", "split", "cells/mm3", threshold=180.0, n=n)
+
+
+SPLIT = split(60)
 CEILING = item("function_threshold", "ceiling", "molecules/cell", threshold=50.0)
 EVERY_KIND = [
     proportion(30, 40),
@@ -210,6 +216,40 @@ def test_a_split_asks_for_a_hazard_ratio_that_such_a_cohort_would_find() -> None
     assert by_ratio[1.0].log_likelihood == pytest.approx(math.log(0.025), rel=1e-4)
     assert by_ratio[2.0].log_likelihood < by_ratio[1.0].log_likelihood
     assert by_ratio[1.0].misfit > 2.0
+
+
+def error_of_split(n: int, ratio: float = 0.7) -> float:
+    """SE of the log hazard ratio, read back from the probability that an interval of 95 % ends below a ratio of one."""
+    beyond = float(scipy.stats.norm.ppf(math.exp(match(split(n), ratio).log_likelihood))) + Z
+    return -math.log(ratio) / beyond
+
+
+@pytest.mark.parametrize("n", [20, 60, 400])
+def test_the_error_of_a_split_is_that_of_cox_regression_in_two_equal_halves(n: int) -> None:
+    # Everybody has an event, in turns in either half: no difference, and as little chance as there can be.
+    cohort = pd.DataFrame({"month": np.arange(1.0, n + 1.0), "event": 1, "better": np.arange(n) % 2})
+    fitted = CoxPHFitter().fit(cohort, "month", "event")
+    # By Fisher's information: an event tells p (1 - p), p being the share of one half among those still followed. This
+    # is 1/4 while the halves are equal, and 1/4 - 1/(4 m^2) while an odd number m is followed: over all odd m this is
+    # pi^2/32 less than n/4, or pi^2/(16 n) of the SE. As much again is left to the estimate, which is not exactly zero.
+    assert error_of_split(n) == pytest.approx(fitted.standard_errors_["better"], rel=math.pi**2 / (8.0 * n))
+
+
+@pytest.mark.parametrize("ratio", [0.5, 0.7])
+@pytest.mark.parametrize("n", [60, 200])
+def test_a_split_is_reported_by_as_many_simulated_cohorts_as_the_likelihood_says(n: int, ratio: float) -> None:
+    cohorts, better = 4_000, np.arange(n) % 2
+    months = np.random.default_rng(9).exponential(np.where(better == 1, 1.0 / ratio, 1.0), (cohorts, n))
+    in_turn = better[np.argsort(months, axis=1)]
+    share = np.cumsum(in_turn[:, ::-1], axis=1)[:, ::-1] / np.arange(n, 0, -1)  # of the better half, at every event
+    logrank = (in_turn - share).sum(axis=1) / np.sqrt((share * (1.0 - share)).sum(axis=1))
+    significant = float(np.mean(logrank < -Z))
+    beyond = float(scipy.stats.norm.ppf(significant))
+    # Three binomial SEs; and of equal halves with odds of `ratio` an event tells 1/4 - tanh(ln(ratio)/2)^2/4, where
+    # without a difference it tells 1/4: the SE, and so the distance from a ratio of one, is off by ln(ratio)^2/8.
+    off = 3.0 * math.sqrt(significant * (1.0 - significant) / cohorts)
+    off += float(scipy.stats.norm.pdf(beyond)) * (beyond + Z) * math.log(ratio) ** 2 / 8.0
+    assert math.exp(match(split(n), ratio).log_likelihood) == pytest.approx(significant, abs=off)
 
 
 def test_a_group_without_any_event_is_a_perfect_split() -> None:
