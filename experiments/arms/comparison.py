@@ -30,7 +30,10 @@ from perdure.parameters.patients import draw, make_patients
 EVERYBODY = "everybody"
 Change = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
 Group = Callable[[Treated], np.ndarray]
-"""Who belongs to a group, from the patients treated in the first arm: array (n,) or, by branch, (2, n)."""
+"""Who belongs to a group, from the patients treated in the first arm: array (n,) or, by branch, (2, n).
+
+NaN is somebody of whom the group says nothing, and who so does not belong to it: a day that never came, for example.
+"""
 
 
 @dataclass(frozen=True)
@@ -241,7 +244,7 @@ def _table(treated: Sequence[Treated], groups: Mapping[str, Group], measures: Se
     """Array (groups, arms, measures and the share): NaN where nobody belongs to the group."""
     table = np.full((len(groups), len(treated), len(measures) + 1), np.nan)
     for g, belongs in enumerate(groups.values()):
-        keep = np.asarray(belongs(treated[0]), dtype=float)
+        keep = np.nan_to_num(np.asarray(belongs(treated[0]), dtype=float))
         for a, one in enumerate(treated):
             some = one.among(keep)
             if some.counted > 0:
