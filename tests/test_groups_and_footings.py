@@ -105,3 +105,19 @@ def test_a_group_that_nobody_belongs_to_has_no_number_and_not_zero(comparison: C
 def test_everybody_has_a_number_beside_a_group_without_anybody(comparison: Comparison) -> None:
     for arm in names(comparison):
         assert np.isfinite(numbers(comparison, arm, MEAN, EVERYBODY)).all()
+
+
+def test_changed_patients_are_a_thought_experiment_and_keep_why_the_therapy_is_extrapolated(
+    comparison: Comparison,
+) -> None:
+    footing = dict(zip(names(comparison), comparison.footings, strict=True))
+    assert footing["fitted"].calibrated
+    assert not footing["extrapolated"].calibrated
+    for name in ("fitted", "extrapolated"):
+        changed = footing[f"{name}, changed"]
+        assert not changed.calibrated
+        assert "thought experiment" in changed.reason
+    assert footing["extrapolated"].reason in footing["extrapolated, changed"].reason
+    # Nothing is extrapolated of a fitted therapy but the patients themselves.
+    assert footing["fitted"].reason not in footing["fitted, changed"].reason
+    assert ";" not in footing["fitted, changed"].reason

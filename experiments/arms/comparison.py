@@ -4,7 +4,7 @@ Gains are paired: an arm less another one in the same patients, draw by draw. Wh
 freed of the differences between patients.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from perdure.experiments.scenarios import Footing, footing_of_plan
 from perdure.experiments.treat import SEED
 from perdure.fitting.anchored import anchored, interval
 from perdure.fitting.calibration import Calibration
-from perdure.fitting.reported import read_studies
+from perdure.fitting.reported import Study, read_studies
 from perdure.model.endpoints import Visits, outcomes
 from perdure.model.language.sentence import read_plan
 from perdure.model.lines import follow_line
@@ -220,7 +220,7 @@ def compare(
     return Comparison(
         arms, (*measures, SHARE), tuple(wanted), tuple(best), _table(best, wanted, measures),
         _table(few, wanted, measures), np.array(drawn), np.array(curves),
-        tuple(_footing(arm, studies, calibration) for arm in arms),
+        tuple(footing_of_arm(arm, Plan(arm.plan.lines[:1]), studies, calibration) for arm in arms),
     )  # fmt: skip
 
 
@@ -228,11 +228,12 @@ SHARE = Measure("share of patients", "%", lambda one: 100.0 * one.counted / one.
 """How many belong to a group."""
 
 
-def _footing(arm: Arm, studies: Sequence[Any], calibration: Calibration) -> Footing:
-    found = footing_of_plan(Plan(arm.plan.lines[:1]), arm.population, studies, calibration.missed)
+def footing_of_arm(arm: Arm, plan: Plan, studies: Iterable[Study], calibration: Calibration) -> Footing:
+    """What an arm rests on, `plan` being the lines of it that count: never calibrated if the patients were changed."""
+    unchanged = footing_of_plan(plan, arm.population, studies, calibration.missed)
     if arm.change is None:
-        return found
-    why = "" if found.calibrated else f"; {found.reason}"
+        return unchanged
+    why = "" if unchanged.calibrated else f"; {unchanged.reason}"
     return Footing(False, f"a thought experiment: the virtual patients themselves were changed{why}")
 
 

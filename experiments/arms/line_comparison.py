@@ -17,10 +17,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from perdure.experiments.arms.comparison import EVERYBODY, SHARE, Arm, Comparison, Group
+from perdure.experiments.arms.comparison import EVERYBODY, SHARE, Arm, Comparison, Group, footing_of_arm
 from perdure.experiments.arms.measures import Measure, Treated
 from perdure.experiments.projection import BAND_MONTHS, Progress
-from perdure.experiments.scenarios import Footing, footing_of_plan
 from perdure.experiments.treat import SEED
 from perdure.fitting.calibration import Calibration
 from perdure.fitting.reported import read_studies
@@ -164,15 +163,9 @@ def compare_lines(
         if progress is not None:
             progress("following lines", k + 1, len(sets))
     studies = read_studies()
-    footings = []
-    for arm in arms:
-        own = footing_of_plan(arm.plan, arm.population, studies, calibration.missed)
-        if arm.change is not None:
-            own = Footing(False, "a thought experiment: the virtual patients themselves were changed")
-        footings.append(own)
     return Comparison(
         arms, (*measures, SHARE), tuple(wanted), best, tables[0], tables[1], np.array(tables[2:]),
-        np.array(curves[1:]), tuple(footings),
+        np.array(curves[1:]), tuple(footing_of_arm(arm, arm.plan, studies, calibration) for arm in arms),
     )  # fmt: skip
 
 
