@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from perdure.model.imwg import CATEGORIES, Markers, Response, judge, measure
+from perdure.model.imwg import CATEGORIES, PR, Markers, Response, judge, measure
 from perdure.parameters.patients import Draws
 from perdure.parameters.streams import stream_keys
 
@@ -72,6 +74,25 @@ def test_the_first_response_is_dated_at_the_first_of_the_two_visits() -> None:
     assert judged(40, 10, 30, 18, 3, 3).first_response[0] == 3 * 28.0
     assert judged(40, 10, 10, 10).first_response[0] == 28.0
     assert np.isinf(judged(40, 30, 30, 30).first_response[0])
+
+
+COURSES = st.lists(st.tuples(st.floats(0.0, 80.0), st.booleans()), min_size=3, max_size=12)
+
+
+@given(course=COURSES, light_chain=st.booleans(), death=st.floats(0.0, 400.0) | st.just(np.inf))
+def test_a_first_response_has_a_day_in_responders_and_in_nobody_else(
+    course: list[tuple[float, bool]], light_chain: bool, death: float
+) -> None:
+    values, found = zip(*course, strict=True)
+    scale = 20.0 if light_chain else 1.0
+    negative = tuple(visit for visit, seen in enumerate(found) if not seen)
+    response = judge(
+        marker(*(scale * value for value in values), negative=negative, light_chain=light_chain), np.array([death])
+    )
+    first = response.first_response[0]
+    assert np.isfinite(first) == (response.best[0] >= PR)
+    if np.isfinite(first):  # its confirmation comes before progression and in life, and so it does itself
+        assert 28.0 <= first < min(response.progression[0], response.shown[0], death)
 
 
 def test_a_rise_that_is_not_confirmed_does_not_count() -> None:
