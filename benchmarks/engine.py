@@ -4,15 +4,16 @@ Our engine against numbalsoda (LSODA and DOP853), CVODE (scikit-sundae, libroadr
 patients and equations, in one run. Errors are against the implicit referee at a tight tolerance, so that engines are
 compared at the error that they reach and not at the tolerance that they were asked for.
 
+    python benchmarks/engine.py --quick
     python benchmarks/engine.py --patients 16
     python benchmarks/engine.py --peers numbalsoda,libroadrunner --reference runs/reference.npz
 """
 
 import argparse
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ import numpy as np
 from peers import LIBRARIES, Library
 from peers.problem import Peer, Problem
 from peers.reference import reference
+from ratios import Benchmark, fastest
 
 from perdure.model.catalogue import read_catalogue
 from perdure.model.regimen import Regimen, give, infuse
@@ -66,26 +68,22 @@ class Row:
     speed: float
 
 
-def measure(peer: Peer, rtol: float, right: np.ndarray, seconds: float) -> Row:
-    """Run again and again for some seconds; the fastest run counts, for all engines alike."""
-    best, spent, found = np.inf, 0.0, np.empty(0)
-    while spent < seconds:
-        start = time.process_time()  # time of this process only: others may be at work
-        found = peer.run(rtol)
-        once = time.process_time() - start
-        best, spent = min(best, once), spent + max(once, 1e-6)
-    errors = np.abs(found[: len(right)] - right).max(axis=1)
-    return Row(peer.name, rtol, float(np.median(errors)), float(errors.max()), len(found) / best)
-
-
-def measure_all(peer: Peer, right: np.ndarray, seconds: float) -> list[Row]:
-    """All tolerances of an engine; one at which it gives up is left out, and said."""
+def measure(peers: Sequence[Peer], right: np.ndarray, seconds: float) -> list[Row]:
+    """Every engine at all of its tolerances; one at which it gives up is left out, and said."""
+    able: list[tuple[Peer, float]] = []
+    for peer in peers:
+        for rtol in peer.rtols:
+            try:
+                peer.run(rtol)
+            except RuntimeError as trouble:
+                print(f"{peer.name}, rtol = {rtol:g}, is left out: {trouble}")
+            else:
+                able.append((peer, rtol))
     rows = []
-    for rtol in peer.rtols:
-        try:
-            rows.append(measure(peer, rtol, right, seconds))
-        except RuntimeError as trouble:
-            print(f"{peer.name}, rtol = {rtol:g}, is left out: {trouble}")
+    times = fastest([partial(peer.run, rtol) for peer, rtol in able], seconds=seconds)
+    for (peer, rtol), (best, courses) in zip(able, times, strict=True):
+        errors = np.abs(courses[: len(right)] - right).max(axis=1)
+        rows.append(Row(peer.name, rtol, float(np.median(errors)), float(errors.max()), len(courses) / best))
     return rows
 
 
@@ -116,52 +114,57 @@ def show(title: str, rows: Sequence[Row]) -> None:
         print(f"{row.method:<33}{row.rtol:>7.0e}{row.median:>14.1e}{row.worst:>13.1e}{row.speed:>12.4g}{ratio:>13}")
 
 
-def conclude(name: str, rows: Sequence[Row]) -> None:
-    """One line for the worst patient's error and one for the median patient's: the fastest peer and ourselves."""
+def record_ratios(benchmark: Benchmark, name: str, rows: Sequence[Row]) -> None:
+    """Our speed over each peer's at the target error of the worst and of the median patient.
+
+    The lowest of these ratios is that to the fastest peer.
+    """
     of = {method: [row for row in rows if row.method == method] for method in dict.fromkeys(r.method for r in rows)}
+    own = of.pop(Perdure.name, [])
     for kind in ("worst", "median"):
-        speeds = {method: speed_at(some, TARGET_ERROR, kind) for method, some in of.items()}
-        own = speeds.pop(Perdure.name, None)
-        peers = {method: speed for method, speed in speeds.items() if speed is not None}
-        best = max(peers, key=lambda method: peers[method], default="")
-        parts = [f"{best}, {peers[best]:.4g} patients/s" if best else "none reached it"]
-        parts.append(f"perdure {own:.4g} patients/s" if own is not None else "perdure did not reach it")
-        if best and own is not None:
-            parts.append(f"ratio {own / peers[best]:.3g}")
-        print(f"{name}: fastest peer at {kind} error <= {TARGET_ERROR:.0e}: {'; '.join(parts)}")
+        meaning = f"patients/s of perdure over those of the peer, at a {kind} error of ln(tumour) of {TARGET_ERROR:.0e}"
+        ours = speed_at(own, TARGET_ERROR, kind)
+        for method, some in of.items():
+            title, theirs = f"{name}, {kind} error: perdure / {method}", speed_at(some, TARGET_ERROR, kind)
+            if ours is None or theirs is None:
+                short = method if theirs is None else Perdure.name
+                benchmark.not_run[title] = f"{short} did not reach this error"
+            else:
+                benchmark.record(title, ours / theirs, meaning)
 
 
-def chosen_libraries(names: str) -> list[Library]:
-    """The libraries asked for that are installed; says which are missing and how to install them."""
+def chosen_libraries(names: str, benchmark: Benchmark) -> list[Library]:
+    """The libraries asked for that are installed; the record says why the others are not run."""
     known = {library.name: library for library in LIBRARIES}
     wanted = list(known) if names == "all" else [name.strip() for name in names.split(",") if name.strip()]
     for name in wanted:
         if name not in known:
             raise SystemExit(f"--peers: there is no '{name}'; choose from {', '.join(known)}, or all.")
-        if not known[name].available:
-            print(f"{name} is not installed and is left out: {known[name].install}")
+    for name, library in known.items():
+        if name not in wanted:
+            benchmark.not_run[name] = "--peers leaves it out"
+        elif not library.available:
+            benchmark.not_run[name] = f"it is not installed: {library.install}"
     return [known[name] for name in wanted if known[name].available]
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> int:
+    benchmark = Benchmark("engine", __doc__, quick={"patients": 4})
+    options = benchmark.options
     options.add_argument("--patients", type=int, default=16, help="virtual patients of the peers (default 16)")
-    options.add_argument("--seconds", type=float, default=1.0, help="time for each measurement (default 1)")
+    options.add_argument("--seconds", type=float, default=0.3, help="at least so long for each row and round")
     options.add_argument("--peers", default="all", help=f"all, or some of {','.join(x.name for x in LIBRARIES)}")
     kept = Path(tempfile.gettempdir()) / "perdure_benchmark_reference.npz"
     options.add_argument("--reference", type=Path, default=kept, help=f"file that keeps right answers (default {kept})")
-    chosen = options.parse_args()
-    libraries = chosen_libraries(chosen.peers)
+    chosen = benchmark.parse()
+    libraries = chosen_libraries(chosen.peers, benchmark)
     crowd = population(chosen.patients * CROWD)
     patients = {name: np.asarray(values)[: chosen.patients] for name, values in crowd.items()}
-    lines: list[tuple[str, list[Row]]] = []
     for name, regimen in REGIMENS.items():
         rows = compare(crowd, patients, regimen, libraries, chosen)
         show(f"{name} ({chosen.patients} patients)", rows)
-        lines.append((name, rows))
-    print()
-    for name, rows in lines:
-        conclude(name, rows)
+        record_ratios(benchmark, name, rows)
+    return benchmark.finish(sizes=["patients"], libraries=[library.name for library in libraries])
 
 
 def population(n: int) -> Patients:
@@ -176,12 +179,9 @@ def compare(
     """All rows of one regimen."""
     problem = Problem(patients, regimen, GRID)
     right = reference(problem, chosen.reference)
-    rows = measure_all(Perdure(problem, crowd), right, chosen.seconds)
-    for library in libraries:
-        for peer in library.build(problem):
-            rows += measure_all(peer, right, chosen.seconds)
-    return rows
+    peers = [peer for library in libraries for peer in library.build(problem)]
+    return measure([Perdure(problem, crowd), *peers], right, chosen.seconds)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

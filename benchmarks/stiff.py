@@ -6,12 +6,11 @@ errors measured as the step control does, relative to |y| + tolerance/rtol. The 
 takes than the engine for the same mescd, interpolated between the engine's rows (empty outside of them): the engine
 with one patient, where the call itself costs a millisecond or two, and with a batch of equal patients, per patient.
 
+    python benchmarks/stiff.py --quick
     python benchmarks/stiff.py --problems robertson hires --rtol 1e-4 1e-6
 """
 
-import argparse
 import math
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import sympy
+from ratios import Benchmark, fastest
 from scipy.integrate import solve_ivp
 
 from perdure.model.classical import JUDGED, Problem
@@ -29,6 +29,10 @@ from perdure.model.regimen import Regimen
 from perdure.model.simulate import Solver, simulate
 
 PEERS = ("Radau", "BDF", "LSODA")
+DIGITS = 5.0
+"""mescd at which the ratios of a run are recorded: most methods reach it at the usual tolerances."""
+ROUNDS = 5
+"""Rounds of which the fastest run counts; these runs are short, so that a neighbour's work can spoil one."""
 MANY = 64
 """Patients in a batch, for the time per solve where a population shares the vectors."""
 
@@ -46,20 +50,14 @@ class Row:
     seconds: float
 
 
-def measure(problem: Problem, method: str, rtol: float, run: Run, at_least: float, patients: int = 1) -> Row:
-    """Repeat a run for some seconds, after a first one that compiles."""
-    steps, found = run()
-    start, rounds = time.perf_counter(), 0
-    while time.perf_counter() - start < at_least or rounds == 0:
-        run()
-        rounds += 1
-    seconds = (time.perf_counter() - start) / rounds / patients
-    if found.size == 0:
+def judged(problem: Problem, method: str, rtol: float, seconds: float, steps: int, states: np.ndarray) -> Row:
+    """The row of a run that took so long and ended in these states."""
+    if states.size == 0:
         return Row(method, rtol, steps, math.nan, math.nan, seconds)
     right = np.array(list(problem.reference.values()))
     small = np.array([state.tolerance for state in problem.system.states])
-    mixed = float(np.max(np.abs(found - right) / (np.abs(right) + small / rtol)))
-    scd = min(significant_digits(*each) for each in zip(found.tolist(), right.tolist(), small.tolist(), strict=True))
+    mixed = float(np.max(np.abs(states - right) / (np.abs(right) + small / rtol)))
+    scd = min(significant_digits(*each) for each in zip(states.tolist(), right.tolist(), small.tolist(), strict=True))
     return Row(method, rtol, steps, min(16.0, -math.log10(mixed)) if mixed > 0.0 else 16.0, scd, seconds)
 
 
@@ -102,39 +100,53 @@ def time_of(rows: Sequence[Row], mescd: float) -> float:
     return math.exp(float(np.interp(mescd, [digits for digits, _ in known], [log for _, log in known])))
 
 
-def tables(problem: Problem, tolerances: Sequence[float], at_least: float) -> None:
+def tables(benchmark: Benchmark, problem: Problem, tolerances: Sequence[float], at_least: float) -> None:
+    """Print the rows of one problem, and record how much longer each peer takes for as many digits."""
     print(f"\n{problem.title}: {len(problem.system.states)} states, until {problem.until:g}")
     heads = f"{'method':>24s} {'rtol':>7s} {'steps':>7s} {'mescd':>6s} {'scd':>6s}"
     print(f"{heads} {'ms/solve':>9s} {'ratio':>7s} {'batch':>7s}")
-    alone = [measure(problem, "engine, stiff", r, engine(problem, r, 1), at_least) for r in tolerances]
-    batch = [
-        measure(problem, f"the same, of {MANY} at once", r, engine(problem, r, MANY), at_least, MANY)
-        for r in tolerances
+    runs = [("engine, stiff", r, engine(problem, r, 1), 1) for r in tolerances]
+    runs += [(f"the same, of {MANY} at once", r, engine(problem, r, MANY), MANY) for r in tolerances]
+    runs += [(f"scipy {method}", r, scipy_method(problem, r, method), 1) for method in PEERS for r in tolerances]
+    times = fastest([run for _, _, run, _ in runs], rounds=ROUNDS, seconds=at_least)
+    rows = [
+        judged(problem, method, rtol, seconds / patients, steps, states)
+        for (method, rtol, _, patients), (seconds, (steps, states)) in zip(runs, times, strict=True)
     ]
-    peers = [
-        measure(problem, f"scipy {method}", rtol, scipy_method(problem, rtol, method), at_least)
-        for method in PEERS
-        for rtol in tolerances
-    ]
-    for row in (*alone, *batch, *peers):
-        ratios = [row.seconds / time_of(rows, row.mescd) for rows in (alone, batch)]
+    n = len(tolerances)
+    alone, batch, peers = rows[:n], rows[n : 2 * n], rows[2 * n :]
+    for row in rows:
+        ratios = [row.seconds / time_of(own, row.mescd) for own in (alone, batch)]
         print(
             f"{row.method:>24s} {row.rtol:7.0e} {row.steps:7d} {row.mescd:6.2f} {row.scd:6.2f} "
             f"{1e3 * row.seconds:9.3f}" + "".join(f" {r:7.1f}" if math.isfinite(r) else f" {'':>7s}" for r in ratios),
             flush=True,
         )
+    for method in PEERS:
+        theirs = time_of([row for row in peers if row.method == f"scipy {method}"], DIGITS)
+        for name, own in (("engine", alone), (f"engine, {MANY} at once", batch)):
+            title, ours = f"{problem.key}: scipy {method} / {name}", time_of(own, DIGITS)
+            if math.isfinite(theirs / ours):
+                meaning = f"seconds of the peer per solve over those of the engine, at mescd {DIGITS:g}"
+                benchmark.record(title, theirs / ours, meaning)
+            else:
+                benchmark.not_run[title] = f"the tolerances do not reach down and up to {DIGITS:g} digits"
 
 
-def main() -> None:
+def main() -> int:
     known = {build.__name__: build for build in JUDGED}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", nargs="+", choices=sorted(known), default=list(known))
-    parser.add_argument("--rtol", nargs="+", type=float, default=[1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10])
-    parser.add_argument("--seconds", type=float, default=0.2, help="at least so long for each row")
-    chosen = parser.parse_args()
+    tolerances = [10.0**-power for power in range(3, 11)]
+    few = ["robertson", "hires", "oregonator"]
+    benchmark = Benchmark("stiff", __doc__, quick={"problems": few, "rtol": tolerances[:5]})
+    options = benchmark.options
+    options.add_argument("--problems", nargs="+", choices=sorted(known), default=list(known))
+    options.add_argument("--rtol", nargs="+", type=float, default=tolerances)
+    options.add_argument("--seconds", type=float, default=0.05, help="at least so long for each row and round")
+    chosen = benchmark.parse()
     for name in chosen.problems:
-        tables(known[name](), chosen.rtol, chosen.seconds)
+        tables(benchmark, known[name](), chosen.rtol, chosen.seconds)
+    return benchmark.finish(sizes=["rtol"])
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
