@@ -17,8 +17,8 @@ def check(
     ),
 ) -> None:
     """Check known findings of an experiment against the model; exit code 1 if one is not shown and that is news."""
-    from perdure.experiments.answer import findings_text, reasons
-    from perdure.experiments.shelf import checked_experiments, find_answer
+    from perdure.reports.experiment_report import findings_text, reasons
+    from perdure.reports.registry import checked_experiments, find_answer
 
     missing = 0
     for one in (name,) if name else checked_experiments():

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:  # --help imports nothing heavy
-    from perdure.experiments.settings import Settings
+    from perdure.reports.settings import Settings
 
 console = Console()
 errors = Console(stderr=True)
@@ -34,7 +34,7 @@ def bar() -> Iterator:
 @contextmanager
 def settings(**sizes: Any) -> "Iterator[Settings]":
     """What an experiment is handed: its sizes, the command line, a progress bar, and a voice."""
-    from perdure.experiments.settings import Settings
+    from perdure.reports.settings import Settings
 
     with bar() as feed:
         yield Settings(command=shlex.join(["perdure", *sys.argv[1:]]), progress=feed, say=say, **sizes)

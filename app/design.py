@@ -28,7 +28,7 @@ def design(
     out: Annotated[Path, typer.Option(help="Folder that gets one folder per run.")] = Path("runs"),
 ) -> None:
     """Simulate a trial many times: how many patients it needs, and how likely it is to succeed."""
-    from perdure.experiments.trials.design_report import design_report
+    from perdure.reports.design_report import design_report
 
     wanted = numbers(sizes)
     with settings(

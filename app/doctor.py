@@ -7,15 +7,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from perdure.experiments.treat import treat
-from perdure.fitting.calibration import read_calibration
-from perdure.fitting.reported import read_studies
+from perdure.fitting.calibration.calibration import read_calibration
+from perdure.fitting.studies import read_studies
 from perdure.model.catalogue import read_catalogue
 from perdure.model.engine.object_cache import cache_folder
 from perdure.model.myeloma import myeloma
-from perdure.model.unit_check import check_units
+from perdure.model.system.unit_check import check_units
 from perdure.parameters.errors import PerdureError
 from perdure.parameters.versions import version_of
+from perdure.trials.treat import treat
 
 
 @dataclass(frozen=True)

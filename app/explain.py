@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 
-from perdure.fitting.calibration import read_calibration
+from perdure.fitting.calibration.calibration import read_calibration
+from perdure.model.car_t_course import FIRST, Cells
 from perdure.model.catalogue import read_catalogue
-from perdure.model.cells import FIRST, Cells
-from perdure.model.latex import equation_latex
 from perdure.model.myeloma import myeloma
-from perdure.model.system import System
-from perdure.model.therapy import read_therapies
-from perdure.model.therapy_file import FIXED, GRADED
+from perdure.model.system.latex import equation_latex
+from perdure.model.system.system import System
+from perdure.model.therapy import FIXED, GRADED, read_therapies
 from perdure.parameters.errors import unknown
 from perdure.parameters.parameter import Parameter
 from perdure.parameters.source import read_sources

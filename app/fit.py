@@ -26,15 +26,15 @@ def fit(
 ) -> None:
     """Fit all evidence jointly from scratch, or with --report show what a fit rests on. Half an hour or more."""
     if report:
-        from perdure.experiments.fit.fit_report import write_fit_report
+        from perdure.reports.calibration_report import write_fit_report
 
         with bar() as feed:
             folder = write_fit_report(calibration, runs, progress=feed)
         say(f"Report: {folder / 'report.html'}")
         return
-    from perdure.fitting.joint.problem import Sizes
-    from perdure.fitting.joint.reference_fit import reference_fit
-    from perdure.fitting.joint.rounds import FitSettings
+    from perdure.fitting.calibration.problem import Sizes
+    from perdure.fitting.calibration.reference_fit import reference_fit
+    from perdure.fitting.calibration.rounds import FitSettings
 
     sizes = Sizes(patients, max(2, patients * 2 // 5), max(2, patients // 4))
     settings = FitSettings(draws=draws, seed=seed, sizes=sizes)

@@ -44,7 +44,7 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder that gets one folder per run.")] = Path("runs"),
 ) -> None:
     """Run an experiment and write its report; without a name: the fit, and what combinations would add."""
-    from perdure.experiments.shelf import find_experiment
+    from perdure.reports.registry import find_experiment
 
     experiment = find_experiment(name)
     with settings(
@@ -62,8 +62,8 @@ def plan(
     events: Annotated[Path | None, typer.Option(help="Write the doses of day 0 as a NONMEM-style event table.")] = None,
 ) -> None:
     """Read a plan and say it back in full, without running it."""
-    from perdure.model.language.event_table import write_events
-    from perdure.model.language.sentence import write_plan
+    from perdure.model.regimens.event_table import write_events
+    from perdure.model.regimens.sentence import write_plan
 
     read = _read_plan(words)
     say(read.text)
@@ -88,9 +88,9 @@ def follow(
     calibration: CalibrationName = "reference",
 ) -> None:
     """Give virtual patients a plan, one line after the other, and say what a trial of each line would report."""
-    from perdure.experiments.report.text import aligned
-    from perdure.experiments.sequence_projection import follow_plan, table_of
-    from perdure.fitting.calibration import read_calibration
+    from perdure.fitting.calibration.calibration import read_calibration
+    from perdure.reports.report import aligned
+    from perdure.trials.line_projection import follow_plan, table_of
 
     read = _read_plan(words)
     say(f"{read.text}\n")
@@ -106,7 +106,7 @@ def follow(
 
 
 def _read_plan(words: str):  # noqa: ANN202  # a Plan, which is not imported before it is needed
-    from perdure.model.language.sentence import read_plan, read_plan_file
+    from perdure.model.regimens.sentence import read_plan, read_plan_file
 
     return read_plan_file(words) if words.endswith(".txt") else read_plan(words)
 
@@ -116,7 +116,7 @@ def experiments() -> None:
     """List the experiments: one question each."""
     from rich.table import Table
 
-    from perdure.experiments.shelf import all_experiments
+    from perdure.reports.registry import all_experiments
 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for entry in all_experiments():

@@ -32,7 +32,7 @@ def patients(
     out: Annotated[Path, typer.Option(help="Folder that gets one folder per run.")] = Path("runs"),
 ) -> None:
     """Fit your own patients: parameters of each, fits and checks as pictures, and time to progression."""
-    from perdure.experiments.own.own_pages import analyse
+    from perdure.reports.patients_report import analyse
 
     with bar() as feed:
         folder = analyse(

@@ -21,7 +21,7 @@ def project(
     out: Annotated[Path, typer.Option(help="Folder that gets one folder per run.")] = Path("runs"),
 ) -> None:
     """Project the arms of a scenario: who gains, by how much, how sure, and at which risk."""
-    from perdure.experiments.project_scenario import project_file
+    from perdure.reports.scenario_report import project_file
 
     with settings(
         patients=patients, draws=draws, patients_per_draw=patients_per_draw, seed=seed, calibration=calibration,

@@ -16,10 +16,9 @@ def compare(
     to: Annotated[Path | None, typer.Option(help="Write the comparison to this file (HTML, with pictures).")] = None,
 ) -> None:
     """Put two runs side by side: what went in that differs, and every number that both have."""
-    from perdure.experiments.report.report import report_html, write_html
-    from perdure.experiments.report.run_comparison import compare_runs
-    from perdure.experiments.report.run_comparison_report import comparison_report, lines
-    from perdure.experiments.report.run_files import read_run
+    from perdure.reports.report import report_html, write_html
+    from perdure.reports.run_comparison import compare_runs, comparison_report, lines
+    from perdure.reports.run_files import read_run
 
     found = compare_runs(read_run(first), read_run(second))
     for line in lines(found):
@@ -37,8 +36,8 @@ def report(
     ] = None,
 ) -> None:
     """Make the report of a run again, or one document of several, in one HTML file that needs nothing else."""
-    from perdure.experiments.report.report import report_html, write_html
-    from perdure.experiments.report.run_files import read_runs, reports_of
+    from perdure.reports.report import report_html, write_html
+    from perdure.reports.run_files import read_runs, reports_of
 
     found = read_runs(runs)
     # The folder of a run stays as it was: its manifest holds the checksum of every file in it.

@@ -25,7 +25,7 @@ def validate(
     ] = "reference",
 ) -> None:
     """Compare the model with evidence that was never used in the fit, and count how much of it was predicted."""
-    from perdure.fitting.calibration import read_calibration
+    from perdure.fitting.calibration.calibration import read_calibration
     from perdure.fitting.validation.user_evidence import read_user_evidence, validate_user_evidence
 
     studies = read_user_evidence(evidence)
@@ -40,7 +40,7 @@ def validate(
 
 def lines(found: "UserValidation") -> Sequence[str]:
     """What is printed: warnings, the table, coverage, and what the model does not compute."""
-    from perdure.experiments.report.text import aligned
+    from perdure.reports.report import aligned
 
     head = ("study", "result", "reported", "model (95 % of parameters)", "95 % of such trials", "inside", "misfit")
     rows = [

@@ -24,7 +24,7 @@ from peers.reference import reference
 from ratios import Benchmark, fastest
 
 from perdure.model.catalogue import read_catalogue
-from perdure.model.regimen import Regimen, give, infuse
+from perdure.model.regimens.regimen import Regimen, give, infuse
 from perdure.model.simulate import Solver, simulate
 from perdure.parameters.patients import draw, make_patients
 

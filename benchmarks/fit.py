@@ -16,17 +16,17 @@ from peers.lsoda_scipy import ScipyLsoda
 from peers.problem import Problem as SamePatients
 from ratios import Benchmark, fastest
 
-from perdure.fitting.individual.data import Subject
-from perdure.fitting.individual.map_fit import individual_fit
-from perdure.fitting.individual.mechanistic import mechanistic_model
-from perdure.fitting.joint.design import prior_points
-from perdure.fitting.joint.points import read_points
-from perdure.fitting.joint.problem import Problem, Sizes
-from perdure.fitting.joint.rounds import FitSettings
-from perdure.fitting.joint.search_space import joint_space
-from perdure.fitting.reported import read_studies
+from perdure.fitting.calibration.design import prior_points
+from perdure.fitting.calibration.points import read_points
+from perdure.fitting.calibration.problem import Problem, Sizes
+from perdure.fitting.calibration.rounds import FitSettings
+from perdure.fitting.calibration.search_space import joint_space
+from perdure.fitting.patients.data import Subject
+from perdure.fitting.patients.map_fit import individual_fit
+from perdure.fitting.patients.mechanistic import mechanistic_model
+from perdure.fitting.studies import read_studies
 from perdure.model.catalogue import read_catalogue
-from perdure.model.regimen import infuse
+from perdure.model.regimens.regimen import infuse
 from perdure.model.simulate import Solver, simulate
 from perdure.parameters.patients import draw, make_patients
 

@@ -19,16 +19,14 @@ from pathlib import Path
 
 from ratios import Benchmark
 
-from perdure.experiments.pictures.picture import save_picture
-from perdure.experiments.pictures.scale import SizeToDraw, scale_picture
 from perdure.model.catalogue import read_catalogue
-from perdure.model.cohort import CohortResult, simulate_cohort
-from perdure.model.cohort_outcomes import Endpoints
-from perdure.model.cohort_parts import Cohort
+from perdure.model.cohort import Cohort, CohortResult, Endpoints, simulate_cohort
 from perdure.model.endpoints import Visits
-from perdure.model.quantiles import Quantiles
-from perdure.model.regimen import give, infuse
+from perdure.model.reduction import Quantiles
+from perdure.model.regimens.regimen import give, infuse
 from perdure.model.simulate import Solver
+from perdure.reports.figures.picture import save_picture
+from perdure.reports.figures.scale import SizeToDraw, scale_picture
 
 REGIMENS = {
     "alone": infuse("cilta_cel"),

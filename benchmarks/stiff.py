@@ -21,12 +21,11 @@ import sympy
 from ratios import Benchmark, fastest
 from scipy.integrate import solve_ivp
 
-from perdure.model.classical import JUDGED, Problem
-from perdure.model.classical.problem import significant_digits
 from perdure.model.engine.referee import Equations
-from perdure.model.rates import parameter
-from perdure.model.regimen import Regimen
+from perdure.model.regimens.regimen import Regimen
 from perdure.model.simulate import Solver, simulate
+from perdure.model.stiff_problems import JUDGED, Problem, significant_digits
+from perdure.model.system.system import parameter
 
 PEERS = ("Radau", "BDF", "LSODA")
 DIGITS = 5.0

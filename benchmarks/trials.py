@@ -16,12 +16,12 @@ from lifelines.statistics import logrank_test
 from ratios import Benchmark, fastest
 
 from perdure import give, infuse, read_calibration, treat
-from perdure.experiments.trials.conduct import conduct
-from perdure.experiments.trials.design import Design, TrialArm
-from perdure.experiments.trials.pool import make_pool
-from perdure.experiments.trials.power import power_curve
-from perdure.model.language.sentence import read_plan
+from perdure.model.regimens.sentence import read_plan
 from perdure.model.simulate import Solver
+from perdure.trials.conduct import conduct
+from perdure.trials.design import Design, TrialArm
+from perdure.trials.pool import make_pool
+from perdure.trials.power import power_curve
 
 MONTHS = 60.0
 SIZES = tuple(range(100, 1001, 100))

@@ -11,24 +11,24 @@ from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.arms import shown as told
-from perdure.experiments.arms.comparison import EVERYBODY, Arm, Change, Comparison, compare
-from perdure.experiments.arms.measures import MEDIAN_PFS, PFS_24, RESTRICTED_PFS, Measure, Treated
-from perdure.experiments.pictures.course import BandToDraw, Panel, course_picture
-from perdure.experiments.pictures.picture import Picture
-from perdure.experiments.pictures.shares import shares_picture
-from perdure.experiments.projection import Estimate, Progress
-from perdure.experiments.report.report import Section, Table
-from perdure.experiments.report.run_files import NumberRow, estimate_row
-from perdure.experiments.settings import Settings
-from perdure.experiments.treat import SEED, Trial, treat
-from perdure.fitting.anchored import interval
-from perdure.fitting.calibration import Calibration, read_calibration
-from perdure.fitting.items import Item
-from perdure.fitting.reported import read_studies
+from perdure.fitting.calibration.calibration import Calibration, read_calibration
+from perdure.fitting.observations import Item
+from perdure.fitting.posterior import interval
+from perdure.fitting.studies import read_studies
 from perdure.model.relapse import CAUSES
 from perdure.model.simulate import Solver
+from perdure.reports import comparison_report as told
+from perdure.reports.experiment_report import Answer, Finding, tell
+from perdure.reports.figures.course import BandToDraw, Panel, course_picture
+from perdure.reports.figures.picture import Picture
+from perdure.reports.figures.shares import shares_picture
+from perdure.reports.report import Section, Table
+from perdure.reports.run_files import NumberRow, estimate_row
+from perdure.reports.settings import Settings
+from perdure.trials.compare import EVERYBODY, Arm, Change, Comparison, compare
+from perdure.trials.measures import MEDIAN_PFS, PFS_24, RESTRICTED_PFS, Measure, Treated
+from perdure.trials.projection import Estimate, Progress
+from perdure.trials.treat import SEED, Trial, treat
 
 TIME = "about half a minute"
 MIXING = 0.5

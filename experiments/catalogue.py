@@ -9,16 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments.pictures.forest import fit_picture
-from perdure.experiments.pictures.picture import Picture
-from perdure.experiments.pictures.rows import FitRowToDraw
-from perdure.experiments.report.report import Report, Section, Table, write_report
-from perdure.experiments.report.run_folder import new_run
-from perdure.experiments.report.text import aligned, columns
-from perdure.experiments.settings import Settings
-from perdure.fitting.calibration import MISSED, Calibration
-from perdure.fitting.therapy_table import SEED, TherapyRow, by_group, therapy_table
+from perdure.fitting.calibration.calibration import MISSED, Calibration
+from perdure.fitting.fit_table import THERAPY_SEED, TherapyRow, by_group, therapy_table
 from perdure.model.therapy import Therapy
+from perdure.reports.figures.forest import fit_picture
+from perdure.reports.figures.picture import Picture
+from perdure.reports.figures.rows import FitRowToDraw
+from perdure.reports.report import Report, Section, Table, aligned, columns, write_report
+from perdure.reports.run_folder import new_run
+from perdure.reports.settings import Settings
 
 TIME = "about four minutes"
 DRAWS = 12
@@ -42,7 +41,7 @@ def run(
 def main(settings: Settings) -> Path:
     """Compute, print, draw, and write the report; returns its folder."""
     calibration = settings.read_calibration()
-    with new_run(settings.folder, "catalogue", settings.command, {"catalogue": SEED}) as folder:
+    with new_run(settings.folder, "catalogue", settings.command, {"catalogue": THERAPY_SEED}) as folder:
         with folder.timed("simulation"):
             rows = run(
                 calibration, patients=min(settings.patients, 600), draws=min(settings.draws, DRAWS),

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.arms.comparison import Arm, Comparison, compare
-from perdure.experiments.arms.measures import CRS, MEDIAN_PFS, PEAK, RESPONSE, RESTRICTED_PFS, SEVERE_CRS
-from perdure.experiments.arms.shown import given_of, line_along, notices_of, numbers_of, table_of
-from perdure.experiments.pictures.along import AlongPanel, along_picture
-from perdure.experiments.projection import Progress
-from perdure.experiments.report.report import Section
-from perdure.experiments.settings import Settings
-from perdure.experiments.treat import SEED
-from perdure.fitting.calibration import Calibration, read_calibration
-from perdure.model.regimen import infuse
+from perdure.fitting.calibration.calibration import Calibration, read_calibration
+from perdure.model.regimens.regimen import infuse
 from perdure.model.therapy import read_therapy
+from perdure.reports.comparison_report import given_of, line_along, notices_of, numbers_of, table_of
+from perdure.reports.experiment_report import Answer, Finding, tell
+from perdure.reports.figures.along import AlongPanel, along_picture
+from perdure.reports.report import Section
+from perdure.reports.settings import Settings
+from perdure.trials.compare import Arm, Comparison, compare
+from perdure.trials.measures import CRS, MEDIAN_PFS, PEAK, RESPONSE, RESTRICTED_PFS, SEVERE_CRS
+from perdure.trials.projection import Progress
+from perdure.trials.treat import SEED
 
 TIME = "about twenty seconds"
 PRODUCT = "ide_cel"

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.arms.comparison import Arm, Change, Comparison, compare
-from perdure.experiments.arms.measures import RESPONSE, RESTRICTED_PFS
-from perdure.experiments.arms.shown import gain_picture, given_of, line_along, notices_of, numbers_of, table_of
-from perdure.experiments.pictures.along import AlongPanel, along_picture
-from perdure.experiments.pictures.bands import BandToDraw, Panel
-from perdure.experiments.pictures.course import course_picture
-from perdure.experiments.pictures.picture import Picture
-from perdure.experiments.projection import Progress
-from perdure.experiments.report.report import Section
-from perdure.experiments.settings import Settings
-from perdure.experiments.treat import SEED, Trial, follow, treat
-from perdure.fitting.calibration import Calibration, read_calibration
+from perdure.fitting.calibration.calibration import Calibration, read_calibration
 from perdure.model.imwg import PR
+from perdure.reports.comparison_report import gain_picture, given_of, line_along, notices_of, numbers_of, table_of
+from perdure.reports.experiment_report import Answer, Finding, tell
+from perdure.reports.figures.along import AlongPanel, along_picture
+from perdure.reports.figures.bands import BandToDraw, Panel
+from perdure.reports.figures.course import course_picture
+from perdure.reports.figures.picture import Picture
+from perdure.reports.report import Section
+from perdure.reports.settings import Settings
+from perdure.trials.compare import Arm, Change, Comparison, compare
+from perdure.trials.measures import RESPONSE, RESTRICTED_PFS
+from perdure.trials.projection import Progress
+from perdure.trials.treat import SEED, Trial, follow, treat
 
 TIME = "about a minute"
 STARTS = (0.0, 14.0, 30.0, 60.0, 90.0, 180.0)

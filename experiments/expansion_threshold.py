@@ -11,27 +11,27 @@ from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.pictures.curves import CurveToDraw, SurvivalPanel
-from perdure.experiments.pictures.forest import effect_picture
-from perdure.experiments.pictures.picture import Picture
-from perdure.experiments.pictures.rows import EffectRowToDraw
-from perdure.experiments.pictures.survival import survival_grid
-from perdure.experiments.projection import BAND_MONTHS, MONTHS, RESTRICTED_MONTHS, Estimate
-from perdure.experiments.report.report import Section, Table
-from perdure.experiments.report.run_files import estimate_row
-from perdure.experiments.settings import Settings
-from perdure.experiments.treat import SEED
-from perdure.fitting.anchored import anchored, interval
-from perdure.fitting.calibration import Calibration, read_calibration
+from perdure.fitting.calibration.calibration import Calibration, read_calibration
+from perdure.fitting.posterior import anchored, interval
 from perdure.model.endpoints import Visits, outcomes
-from perdure.model.regimen import infuse
+from perdure.model.regimens.regimen import infuse
 from perdure.model.simulate import Solver, simulate
-from perdure.model.survival import SurvivalCurve, hazard_ratio, kaplan_meier
+from perdure.model.statistics.survival import SurvivalCurve, hazard_ratio, kaplan_meier
 from perdure.parameters.errors import RangeError
 from perdure.parameters.parameter_set import ParameterSet
 from perdure.parameters.patients import draw, make_patients
 from perdure.parameters.units import DAYS_PER_MONTH
+from perdure.reports.experiment_report import Answer, Finding, tell
+from perdure.reports.figures.curves import CurveToDraw, SurvivalPanel
+from perdure.reports.figures.forest import effect_picture
+from perdure.reports.figures.picture import Picture
+from perdure.reports.figures.rows import EffectRowToDraw
+from perdure.reports.figures.survival import survival_grid
+from perdure.reports.report import Section, Table
+from perdure.reports.run_files import estimate_row
+from perdure.reports.settings import Settings
+from perdure.trials.projection import BAND_MONTHS, MONTHS, RESTRICTED_MONTHS, Estimate
+from perdure.trials.treat import SEED
 
 TIME = "about ten seconds"
 THRESHOLD = 180.0

@@ -9,21 +9,20 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.pictures.cause_heat import CellToDraw, cause_picture
-from perdure.experiments.pictures.picture import Picture
-from perdure.experiments.projection import Estimate, Progress
-from perdure.experiments.report.report import Section, Table
-from perdure.experiments.report.run_files import NumberRow, estimate_row
 from perdure.experiments.salvage import POPULATION, SALVAGES
-from perdure.experiments.scenarios import footing_of_plan
-from perdure.experiments.settings import Settings
-from perdure.experiments.treat import SEED
-from perdure.experiments.why.cause_numbers import EVERYBODY, LEAST, CauseTable
-from perdure.experiments.why.cause_table import FOLLOW_UP_MONTHS, RESTRICTED_MONTHS, cause_table
-from perdure.fitting.calibration import Calibration
-from perdure.fitting.reported import read_studies
-from perdure.model.language.sentence import read_plan
+from perdure.fitting.calibration.calibration import Calibration
+from perdure.fitting.studies import read_studies
+from perdure.model.regimens.sentence import read_plan
+from perdure.reports.experiment_report import Answer, Finding, tell
+from perdure.reports.figures.cause_heat import CellToDraw, cause_picture
+from perdure.reports.figures.picture import Picture
+from perdure.reports.report import Section, Table
+from perdure.reports.run_files import NumberRow, estimate_row
+from perdure.reports.settings import Settings
+from perdure.trials.causes import EVERYBODY, FOLLOW_UP_MONTHS, LEAST, RESTRICTED_MONTHS, CauseTable, cause_table
+from perdure.trials.projection import Estimate, Progress
+from perdure.trials.provenance import footing_of_plan
+from perdure.trials.treat import SEED
 
 TIME = "about two minutes"
 COMPARATOR = "combination chemotherapy"

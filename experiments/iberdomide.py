@@ -7,22 +7,15 @@ the width of the answer is mostly that of the priors on what they do to CAR-T ce
 from collections.abc import Sequence
 from pathlib import Path
 
-from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.arms.comparison import Arm, Comparison, compare
-from perdure.experiments.arms.measures import RESTRICTED_PFS
-from perdure.experiments.arms.shown import (
-    gain_picture,
-    given_of,
-    notices_of,
-    numbers_of,
-    pfs_picture,
-    table_of,
-)
-from perdure.experiments.projection import MONTHS, Progress
-from perdure.experiments.report.report import Section
-from perdure.experiments.settings import Settings
-from perdure.experiments.treat import SEED
-from perdure.fitting.calibration import Calibration, read_calibration
+from perdure.fitting.calibration.calibration import Calibration, read_calibration
+from perdure.reports.comparison_report import gain_picture, given_of, notices_of, numbers_of, pfs_picture, table_of
+from perdure.reports.experiment_report import Answer, Finding, tell
+from perdure.reports.report import Section
+from perdure.reports.settings import Settings
+from perdure.trials.compare import Arm, Comparison, compare
+from perdure.trials.measures import RESTRICTED_PFS
+from perdure.trials.projection import MONTHS, Progress
+from perdure.trials.treat import SEED
 
 TIME = "about half a minute"
 ALONE, LENALIDOMIDE, IBERDOMIDE = "ide-cel alone", "+ lenalidomide", "+ iberdomide"

@@ -10,27 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.arms.comparison import Arm, Comparison, Group, compare
-from perdure.experiments.arms.measures import RESTRICTED_PFS, Treated, days_of_treatment
-from perdure.experiments.arms.search import Axis, Limit, Surface, search
-from perdure.experiments.arms.shown import (
-    gain_picture,
-    given_of,
-    group_table,
-    notices_of,
-    numbers_of,
-    pfs_picture,
-)
-from perdure.experiments.pictures.picture import Picture
-from perdure.experiments.pictures.surface import CellToDraw, surface_picture
-from perdure.experiments.projection import Progress
-from perdure.experiments.report.report import Section, Table
-from perdure.experiments.settings import Settings
-from perdure.experiments.treat import SEED
-from perdure.experiments.why.decomposition import HEAD, Decomposition, cells_of, decompose, why_picture
-from perdure.fitting.calibration import Calibration, read_calibration
+from perdure.fitting.calibration.calibration import Calibration, read_calibration
 from perdure.model.imwg import CR, PR
+from perdure.reports.attribution_report import HEAD, cells_of, why_picture
+from perdure.reports.comparison_report import gain_picture, given_of, group_table, notices_of, numbers_of, pfs_picture
+from perdure.reports.experiment_report import Answer, Finding, tell
+from perdure.reports.figures.picture import Picture
+from perdure.reports.figures.surface import CellToDraw, surface_picture
+from perdure.reports.report import Section, Table
+from perdure.reports.settings import Settings
+from perdure.trials.attribution import Decomposition, decompose
+from perdure.trials.compare import Arm, Comparison, Group, compare
+from perdure.trials.measures import RESTRICTED_PFS, Treated, days_of_treatment
+from perdure.trials.projection import Progress
+from perdure.trials.search import Axis, Limit, Surface, search
+from perdure.trials.treat import SEED
 
 TIME = "about two minutes"
 ALONE = Arm("ide-cel alone", "ide-cel")

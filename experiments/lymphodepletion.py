@@ -9,18 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.arms.comparison import Arm, Change, Comparison, compare
-from perdure.experiments.arms.measures import MEDIAN_PFS, PEAK, RESPONSE, RESTRICTED_PFS
-from perdure.experiments.arms.shown import given_of, line_along, notices_of, numbers_of, table_of
-from perdure.experiments.pictures.along import AlongPanel, along_picture
-from perdure.experiments.projection import Progress
-from perdure.experiments.report.report import Section
-from perdure.experiments.scenarios import fitted_regimens
-from perdure.experiments.settings import Settings
-from perdure.experiments.treat import SEED
-from perdure.fitting.calibration import Calibration, read_calibration
-from perdure.fitting.reported import read_studies
+from perdure.fitting.calibration.calibration import Calibration, read_calibration
+from perdure.fitting.studies import read_studies
+from perdure.reports.comparison_report import given_of, line_along, notices_of, numbers_of, table_of
+from perdure.reports.experiment_report import Answer, Finding, tell
+from perdure.reports.figures.along import AlongPanel, along_picture
+from perdure.reports.report import Section
+from perdure.reports.settings import Settings
+from perdure.trials.compare import Arm, Change, Comparison, compare
+from perdure.trials.measures import MEDIAN_PFS, PEAK, RESPONSE, RESTRICTED_PFS
+from perdure.trials.projection import Progress
+from perdure.trials.provenance import fitted_regimens
+from perdure.trials.treat import SEED
 
 TIME = "about twenty seconds"
 DEPTHS = (1.0, 0.75, 0.5, 0.25, 0.0)

@@ -10,22 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments.answer import Answer, Finding, tell
 from perdure.experiments.lenalidomide_maintenance import HIGH_BURDEN
-from perdure.experiments.projection import Progress
-from perdure.experiments.report.report import Section, Table
-from perdure.experiments.report.run_files import NumberRow
-from perdure.experiments.settings import Settings
-from perdure.experiments.treat import SEED
-from perdure.experiments.trials.design import Design, TrialArm
-from perdure.experiments.trials.design_report import notices, sections_of
-from perdure.experiments.trials.design_result import DesignResult
-from perdure.experiments.trials.design_result import run as run_design
-from perdure.experiments.trials.design_tables import number_rows, one, percent
-from perdure.experiments.trials.eligibility import Criterion, Factor
-from perdure.experiments.trials.power import power_curve
-from perdure.fitting.calibration import Calibration, read_calibration
-from perdure.model.language.sentence import read_plan
+from perdure.fitting.calibration.calibration import Calibration, read_calibration
+from perdure.model.regimens.sentence import read_plan
+from perdure.reports.design_report import notices, number_rows, one, percent, sections_of
+from perdure.reports.experiment_report import Answer, Finding, tell
+from perdure.reports.report import Section, Table
+from perdure.reports.run_files import NumberRow
+from perdure.reports.settings import Settings
+from perdure.trials.design import Design, TrialArm
+from perdure.trials.design_run import DesignResult
+from perdure.trials.design_run import run as run_design
+from perdure.trials.eligibility import Criterion, Factor
+from perdure.trials.power import power_curve
+from perdure.trials.projection import Progress
+from perdure.trials.treat import SEED
 
 TIME = "about two minutes"
 POPULATION = "late_line"

@@ -7,10 +7,13 @@ patients behind them, and every number with its origin.
 from collections.abc import Sequence
 from pathlib import Path
 
-from perdure.experiments.model_diagram import model_diagram
-from perdure.experiments.projection import RESTRICTED_MONTHS, Projection
-from perdure.experiments.projection import run as project
-from perdure.experiments.projection_pictures import (
+from perdure.fitting.calibration.calibration import MISSED, Calibration
+from perdure.fitting.fit_table import SEED as FIT_SEED
+from perdure.fitting.fit_table import FitRow, fit_table
+from perdure.model.therapy import read_therapy
+from perdure.parameters.source import read_sources
+from perdure.reports.model_diagram import model_diagram
+from perdure.reports.projection_report import (
     TRIAL_SIZE,
     cause_picture,
     course_pictures,
@@ -19,16 +22,12 @@ from perdure.experiments.projection_pictures import (
     survival_pictures,
     waterfall_pictures,
 )
-from perdure.experiments.report.report import Report, Section, Table, write_report
-from perdure.experiments.report.run_files import estimate_rows, write_numbers
-from perdure.experiments.report.run_folder import RunFolder, new_run
-from perdure.experiments.report.text import aligned, columns
-from perdure.experiments.settings import Settings
-from perdure.fitting.calibration import MISSED, Calibration
-from perdure.fitting.fit_table import SEED as FIT_SEED
-from perdure.fitting.fit_table import FitRow, fit_table
-from perdure.model.therapy import read_therapy
-from perdure.parameters.source import read_sources
+from perdure.reports.report import Report, Section, Table, aligned, columns, write_report
+from perdure.reports.run_files import estimate_rows, write_numbers
+from perdure.reports.run_folder import RunFolder, new_run
+from perdure.reports.settings import Settings
+from perdure.trials.projection import RESTRICTED_MONTHS, Projection
+from perdure.trials.projection import run as project
 
 TIME = "about a minute"
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.arms.comparison import Arm, Change, Comparison, compare
-from perdure.experiments.arms.measures import MEDIAN_PFS, PERSISTENCE, RESTRICTED_PFS, Treated
-from perdure.experiments.arms.shown import (
+from perdure.fitting.calibration.calibration import Calibration, read_calibration
+from perdure.fitting.calibration.predictions import SUSTAINED_MONTHS
+from perdure.fitting.studies import read_studies
+from perdure.model.imwg import PR
+from perdure.parameters.units import DAYS_PER_MONTH
+from perdure.reports.comparison_report import (
     gain_picture,
     given_of,
     line_along,
@@ -22,17 +24,15 @@ from perdure.experiments.arms.shown import (
     pfs_picture,
     table_of,
 )
-from perdure.experiments.pictures.along import AlongPanel, along_picture
-from perdure.experiments.projection import Progress
-from perdure.experiments.report.report import Section
-from perdure.experiments.scenarios import fitted_regimens
-from perdure.experiments.settings import Settings
-from perdure.experiments.treat import SEED
-from perdure.fitting.calibration import Calibration, read_calibration
-from perdure.fitting.predictions import SUSTAINED_MONTHS
-from perdure.fitting.reported import read_studies
-from perdure.model.imwg import PR
-from perdure.parameters.units import DAYS_PER_MONTH
+from perdure.reports.experiment_report import Answer, Finding, tell
+from perdure.reports.figures.along import AlongPanel, along_picture
+from perdure.reports.report import Section
+from perdure.reports.settings import Settings
+from perdure.trials.compare import Arm, Change, Comparison, compare
+from perdure.trials.measures import MEDIAN_PFS, PERSISTENCE, RESTRICTED_PFS, Treated
+from perdure.trials.projection import Progress
+from perdure.trials.provenance import fitted_regimens
+from perdure.trials.treat import SEED
 
 TIME = "about half a minute"
 LOSSES = (0.25, 0.5, 1.0, 2.0, 4.0)

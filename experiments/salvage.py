@@ -5,33 +5,63 @@ line has left behind (antigen, clones, immunity against the CAR, exhausted T cel
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments.parts.later_lines import reported_table
-from perdure.experiments.pictures.curves import CurveToDraw
-from perdure.experiments.pictures.forest import effect_picture
-from perdure.experiments.pictures.picture import Picture
-from perdure.experiments.pictures.rows import EffectRowToDraw
-from perdure.experiments.pictures.survival import survival_picture
-from perdure.experiments.projection import Progress
-from perdure.experiments.report.report import Report, Section, Table, write_report
-from perdure.experiments.report.run_files import estimate_rows, write_numbers
-from perdure.experiments.report.run_folder import new_run
-from perdure.experiments.report.text import aligned, columns
-from perdure.experiments.sequence_projection import (
-    GAIN,
-    MEDIAN,
-    MONTHS,
-    LineProjection,
-    months_of,
-    project_lines,
-    table_of,
-)
-from perdure.experiments.settings import Settings
-from perdure.fitting.calibration import Calibration
-from perdure.model.language.sentence import read_plan
+from perdure.fitting.calibration.calibration import Calibration
+from perdure.fitting.calibration.likelihood import ItemMatch
+from perdure.fitting.calibration.predictions import compare_sequences, plan_of
+from perdure.fitting.fit_table import THERAPY_SEED
+from perdure.fitting.observations import Study
+from perdure.fitting.studies import read_studies
+from perdure.model.regimens.sentence import read_plan
+from perdure.model.simulate import Solver
+from perdure.reports.figures.curves import CurveToDraw
+from perdure.reports.figures.forest import effect_picture
+from perdure.reports.figures.picture import Picture
+from perdure.reports.figures.rows import EffectRowToDraw
+from perdure.reports.figures.survival import survival_picture
+from perdure.reports.report import Report, Section, Table, aligned, columns, write_report
+from perdure.reports.run_files import estimate_rows, write_numbers
+from perdure.reports.run_folder import new_run
+from perdure.reports.settings import Settings
+from perdure.trials.line_projection import GAIN, MEDIAN, MONTHS, LineProjection, months_of, project_lines, table_of
+from perdure.trials.projection import Progress
+
+# What was reported of a line after the first, beside the model: the measure of every projected sequence.
+
+
+_HEAD = ("study", "result", "patients", "given", "reported", "model", "misfit")
+_REPORTED_NOTE = """Model at the estimate; misfit in standard errors, beyond 2 is notable. Role fit: part of the joint
+fit; role check: no fit has seen it. A percentage without its number of patients is scored as of
+ten."""
+
+
+def reported_table(calibration: Calibration, *, patients: int = 400, seed: int = THERAPY_SEED) -> Table:
+    """Every reported result about a line after the first, with what was given and the misfit."""
+    parameters, solver = calibration.parameters(), Solver(rtol=1e-4, workers=1)
+    studies = [study for study in read_studies() if any(one.line > 1 for one in study.scenarios)]
+
+    def later(study: Study) -> tuple[ItemMatch, ...]:
+        lines = {one.name for one in study.scenarios if one.line > 1}
+        ids = [item.id for item in study.items if item.scenario in lines]
+        return compare_sequences(parameters, [study], n=patients, seed=seed, only=ids, solver=solver)
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(later, studies))
+    cells = [_cells(study, match) for study, matches in zip(studies, found, strict=True) for match in matches]
+    return Table("Reported of later lines", _HEAD, cells, _REPORTED_NOTE)
+
+
+def _cells(study: Study, match: ItemMatch) -> tuple[str, ...]:
+    item, scenario = match.item, study.scenario(match.item.scenario)
+    count = "n not reported" if item.n is None else str(item.n)
+    result = f"{item.endpoint.replace('_', ' ')}, role: {item.role}"
+    model = f"{match.model:.1f} {item.unit}"
+    return study.study, result, count, plan_of(scenario).text, item.text, model, f"{match.misfit:+.1f}"
+
 
 TIME = "about four minutes"
 POPULATION = "late_line"

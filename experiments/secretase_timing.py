@@ -10,30 +10,30 @@ from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.arms.comparison import Arm, Comparison, compare
-from perdure.experiments.arms.measures import COMPLETE, MEDIAN_PFS, RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS
-from perdure.experiments.arms.search import Axis, Surface, search
-from perdure.experiments.arms.shown import gain_picture, given_of, group_table, notices_of, numbers_of
-from perdure.experiments.arms.shown import table_of as table_of_arms
-from perdure.experiments.pictures.chance_map import chance_picture
-from perdure.experiments.pictures.course import BandToDraw, Panel, course_picture
-from perdure.experiments.pictures.picture import Picture
-from perdure.experiments.pictures.surface import CellToDraw, surface_picture
-from perdure.experiments.projection import Estimate, Progress
-from perdure.experiments.report.report import Section, Table
-from perdure.experiments.report.run_files import NumberRow, estimate_row
-from perdure.experiments.scenarios import secretase_inhibitor
-from perdure.experiments.settings import Settings
-from perdure.experiments.treat import SEED
-from perdure.fitting.anchored import anchored, interval
-from perdure.fitting.calibration import Calibration, read_calibration
+from perdure.fitting.calibration.calibration import Calibration, read_calibration
+from perdure.fitting.posterior import anchored, interval
 from perdure.model.endpoints import Outcomes, Visits, outcomes
-from perdure.model.regimen import infuse
-from perdure.model.rules import Rule, below, every, start
+from perdure.model.regimens.regimen import infuse
+from perdure.model.regimens.rules import Rule, below, every, start
 from perdure.model.simulate import Solver, simulate
 from perdure.parameters.parameter_set import ParameterSet
 from perdure.parameters.patients import draw, make_patients
+from perdure.reports.comparison_report import gain_picture, given_of, group_table, notices_of, numbers_of
+from perdure.reports.comparison_report import table_of as table_of_arms
+from perdure.reports.experiment_report import Answer, Finding, tell
+from perdure.reports.figures.chance_map import chance_picture
+from perdure.reports.figures.course import BandToDraw, Panel, course_picture
+from perdure.reports.figures.picture import Picture
+from perdure.reports.figures.surface import CellToDraw, surface_picture
+from perdure.reports.report import Section, Table
+from perdure.reports.run_files import NumberRow, estimate_row
+from perdure.reports.settings import Settings
+from perdure.trials.compare import Arm, Comparison, compare
+from perdure.trials.measures import COMPLETE, MEDIAN_PFS, RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS
+from perdure.trials.projection import Estimate, Progress
+from perdure.trials.provenance import secretase_inhibitor
+from perdure.trials.search import Axis, Surface, search
+from perdure.trials.treat import SEED
 
 TIME = "about one minute"
 ALONE = Arm("ide-cel alone", infuse("ide_cel"))

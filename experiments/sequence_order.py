@@ -4,45 +4,161 @@ Both orders on the same virtual patients: response line by line, time to the sec
 without the wait for cells, the exhaustion that an antibody leaves in the T cells, and the interval before the cells.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.arms.line_comparison import compare_lines, followed
-from perdure.experiments.arms.measures import Measure
-from perdure.experiments.arms.shown import given_of, notices_of, numbers_of, table_of
-from perdure.experiments.parts.orders import (
-    CONTROL,
-    FIRST_RESPONSE,
-    GRID,
-    LAST_RESPONSE,
-    MONTHS,
-    PAIRS,
-    SHOWN,
-    WAIT,
-    WAITS,
-    Orders,
-    Pair,
-    exhaustion,
-    gain,
-    second_at,
-)
-from perdure.experiments.pictures.course import BandToDraw, Panel, course_picture
-from perdure.experiments.pictures.curves import CurveToDraw
-from perdure.experiments.pictures.forest import effect_picture
-from perdure.experiments.pictures.picture import Picture
-from perdure.experiments.pictures.rows import EffectRowToDraw
-from perdure.experiments.pictures.survival import survival_picture
-from perdure.experiments.projection import Progress
-from perdure.experiments.report.report import Section, Table
-from perdure.experiments.report.run_files import NumberRow, estimate_row
-from perdure.experiments.settings import Settings
-from perdure.experiments.treat import SEED
-from perdure.fitting.calibration import MISSED, Calibration, read_calibration
-from perdure.fitting.likelihood import match
-from perdure.fitting.reported import read_studies
+from perdure.fitting.calibration.calibration import MISSED, Calibration, read_calibration
+from perdure.fitting.calibration.likelihood import match
+from perdure.fitting.studies import read_studies
+from perdure.model.imwg import PR
+from perdure.model.simulate import Solver, simulate
+from perdure.parameters.parameter_set import ParameterSet
+from perdure.parameters.patients import draw, make_patients
+from perdure.reports.comparison_report import given_of, notices_of, numbers_of, table_of
+from perdure.reports.experiment_report import Answer, Finding, tell
+from perdure.reports.figures.course import BandToDraw, Panel, course_picture
+from perdure.reports.figures.curves import CurveToDraw
+from perdure.reports.figures.forest import effect_picture
+from perdure.reports.figures.picture import Picture
+from perdure.reports.figures.rows import EffectRowToDraw
+from perdure.reports.figures.survival import survival_picture
+from perdure.reports.report import Section, Table
+from perdure.reports.run_files import NumberRow, estimate_row
+from perdure.reports.settings import Settings
+from perdure.trials.compare import Arm, Comparison
+from perdure.trials.compare_lines import compare_lines, followed
+from perdure.trials.measures import RESPONSE, Measure, Treated
+from perdure.trials.projection import Estimate, Progress
+from perdure.trials.treat import SEED
+
+# CAR-T cells and a bispecific antibody in both orders: plans, measures, and the exhaustion that an antibody leaves.
+
+
+MONTHS = 36.0
+WAIT = 42.0
+"""Days from progression to cells that have to be made, as in the evidence files (assumed there)."""
+WAITS = (28.0, 84.0, 168.0)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A product in the population in which it was calibrated, and an antibody, to be given in both orders."""
+
+    cells: str
+    antibody: str
+    population: str
+
+    @property
+    def cells_first(self) -> Arm:
+        """Cells on day 0, the antibody when progression is seen."""
+        given = f"{self.cells}; at progression: {self.antibody}"
+        return Arm(f"{self.cells}, then {self.antibody}", given, self.population)
+
+    @property
+    def antibody_first(self) -> Arm:
+        """The antibody until progression, then cells that have to be made."""
+        return self.after(WAIT)
+
+    def after(self, wait: float) -> Arm:
+        """The antibody until progression, and cells so many days later."""
+        given = (
+            f"{self.antibody}; at progression: lymphodepletion days {wait - 5:g}-{wait - 3:g}; "
+            f"{self.cells} on day {wait:g}"
+        )
+        name = f"{self.antibody}, then {self.cells}" + ("" if wait == WAIT else f" after {wait:g} days")
+        return Arm(name, given, self.population)
+
+    @property
+    def rested(self) -> Arm:
+        """The antibody first, if it exhausted no T cells: a thought experiment."""
+        arm = self.antibody_first
+        return Arm(f"{arm.name}, no exhaustion", arm.given, self.population, _no_exhaustion)
+
+
+def _no_exhaustion(values: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    return {"k_exhaustion_host": np.zeros_like(values["k_exhaustion_host"])}
+
+
+PAIRS = (
+    Pair("ide-cel", "teclistamab", "late_line"), Pair("ide-cel", "talquetamab", "late_line"),
+    Pair("cilta-cel", "teclistamab", "mixed_line"), Pair("cilta-cel", "talquetamab", "mixed_line"),
+)  # fmt: skip
+
+
+def _control(one: Treated) -> float:
+    return followed(one).time_to_second(waiting=False).restricted_mean(min(MONTHS, one.outcomes.visits.months))
+
+
+def _second(one: Treated) -> float:
+    return followed(one).time_to_second().restricted_mean(min(MONTHS, one.outcomes.visits.months))
+
+
+def _first_response(one: Treated) -> float:
+    first = followed(one).first
+    return 100.0 * first.rate(first.best >= PR)
+
+
+def _first_mean(one: Treated) -> float:
+    return followed(one).first.progression_free().restricted_mean(MONTHS)
+
+
+def _last_mean(one: Treated) -> float:
+    return one.outcomes.progression_free().restricted_mean(min(24.0, one.outcomes.visits.months))
+
+
+def second_at(months: float) -> Measure:
+    """PFS2 at so many months: the share without second progression."""
+
+    def read(one: Treated) -> float:
+        return 100.0 * float(followed(one).time_to_second().at(months))
+
+    return Measure(f"PFS2 at {months:g} months", "%", read, 0.0, 100.0)
+
+
+CONTROL = Measure("time in control to month 36", "months", _control, 0.0, MONTHS)
+SECOND = Measure("restricted mean PFS2 to month 36", "months", _second, 0.0, MONTHS)
+FIRST_RESPONSE = Measure("response, line 1", "%", _first_response, 0.0, 100.0)
+FIRST_MEAN = Measure("mean PFS of line 1 to month 36", "months", _first_mean, 0.0, MONTHS)
+LAST_RESPONSE = Measure("response, line 2", "%", RESPONSE.read, 0.0, 100.0)
+LAST_MEAN = Measure("mean PFS of line 2 to month 24", "months", _last_mean, 0.0, 24.0)
+SHOWN = (FIRST_RESPONSE, FIRST_MEAN, LAST_RESPONSE, LAST_MEAN, SECOND, CONTROL)
+GRID = tuple(float(month) for month in range(3, 37, 3))
+
+
+@dataclass(frozen=True, eq=False)
+class Orders:
+    """Every order of every pair, and how exhausted the T cells are after the antibody (days, 5-50-95 %) by antibody."""
+
+    pairs: tuple[Pair, ...]
+    comparison: Comparison
+    exhaustion: Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+def exhaustion(
+    pair: Pair, parameters: ParameterSet, patients: int, seed: int = SEED, until: float = 182.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Exhausted share of the host T cells from progression under the antibody on: days, and 5-50-95 % (3, days)."""
+    plan = pair.after(until + 28.0).plan  # nothing more is given in the days that are looked at
+    people = draw(parameters, patients, seed)
+    values = dict(make_patients(parameters, people, product=plan.products, population=pair.population))
+    values["fraction_lymphodepletion"] = np.zeros(patients)  # no lymphodepletion before the antibody
+    times = np.arange(0.0, 24.0 * 28.0 + until + 1.0, 7.0)
+    solution = simulate(values, plan.first, times=times, rules=plan.rules(), solver=Solver(rtol=1e-5))
+    begun = solution.events["line 2"].first
+    days = np.arange(0.0, until + 1.0, 7.0)
+    came = np.isfinite(begun) & (begun + until <= times[-1])
+    at = np.searchsorted(times, begun[came, None] + days[None, :] - 1e-6)
+    share = np.take_along_axis(solution["host_exhausted"][came], at, axis=1)
+    return days, np.percentile(share, [5, 50, 95], axis=0)
+
+
+def gain(found: Orders, pair: Pair, measure: Measure = CONTROL) -> Estimate:
+    """What cells first gain over the antibody first, in the same patients."""
+    return found.comparison.gain(pair.cells_first.name, measure, pair.antibody_first.name)
+
 
 TIME = "about two minutes"
 
@@ -251,7 +367,7 @@ def main(settings: Settings) -> Path:
 
 
 _ORDER_TEXT = """PFS2 runs from the first infusion or dose to the second progression or death; it is put together
-patient by patient from both lines and their futures, eradication included (experiments/arms/line_comparison.py says
+patient by patient from both lines and their futures, eradication included (trials/compare_lines.py says
 how). Time in control leaves out the days between progression and cells, in which nothing holds the tumour. Each product
 stands in the population in which it was calibrated, so that products are not to be compared."""
 _WHY_TEXT = """An antibody redirects the patient's own T cells and exhausts them while it is given; cells made of them

@@ -10,26 +10,26 @@ from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments.answer import Answer, Finding, tell
-from perdure.experiments.arms.comparison import EVERYBODY, Arm, Change, Comparison, compare
-from perdure.experiments.arms.line_comparison import compare_lines, followed
-from perdure.experiments.arms.measures import COMPLETE, MEDIAN_PFS, RESPONSE, Treated, restricted_mean
-from perdure.experiments.arms.shown import curve_of, gain_picture, given_of, notices_of, numbers_of, table_of
-from perdure.experiments.pictures.forest import effect_picture
-from perdure.experiments.pictures.picture import Picture
-from perdure.experiments.pictures.rows import EffectRowToDraw
-from perdure.experiments.pictures.surface import CellToDraw, surface_picture
-from perdure.experiments.pictures.survival import survival_picture
-from perdure.experiments.projection import Estimate, Progress
-from perdure.experiments.report.report import Section
-from perdure.experiments.report.run_files import NumberRow, estimate_row
-from perdure.experiments.settings import Settings
-from perdure.experiments.treat import SEED
-from perdure.fitting.anchored import interval
-from perdure.fitting.calibration import MISSED, Calibration, read_calibration
-from perdure.fitting.likelihood import match
-from perdure.fitting.reported import read_studies
+from perdure.fitting.calibration.calibration import MISSED, Calibration, read_calibration
+from perdure.fitting.calibration.likelihood import match
+from perdure.fitting.posterior import interval
+from perdure.fitting.studies import read_studies
 from perdure.parameters.units import DAYS_PER_MONTH
+from perdure.reports.comparison_report import curve_of, gain_picture, given_of, notices_of, numbers_of, table_of
+from perdure.reports.experiment_report import Answer, Finding, tell
+from perdure.reports.figures.forest import effect_picture
+from perdure.reports.figures.picture import Picture
+from perdure.reports.figures.rows import EffectRowToDraw
+from perdure.reports.figures.surface import CellToDraw, surface_picture
+from perdure.reports.figures.survival import survival_picture
+from perdure.reports.report import Section
+from perdure.reports.run_files import NumberRow, estimate_row
+from perdure.reports.settings import Settings
+from perdure.trials.compare import EVERYBODY, Arm, Change, Comparison, compare
+from perdure.trials.compare_lines import compare_lines, followed
+from perdure.trials.measures import COMPLETE, MEDIAN_PFS, RESPONSE, Treated, restricted_mean
+from perdure.trials.projection import Estimate, Progress
+from perdure.trials.treat import SEED
 
 TIME = "about one and a half minutes"
 MEAN = restricted_mean(12.0)

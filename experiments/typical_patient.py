@@ -10,25 +10,25 @@ from pathlib import Path
 
 import numpy as np
 
-from perdure.experiments.pictures.bands import BandToDraw, Panel
-from perdure.experiments.pictures.course import course_picture
-from perdure.experiments.pictures.picture import Picture
-from perdure.experiments.projection import Estimate
-from perdure.experiments.projection_pictures import LOST
-from perdure.experiments.report.report import Report, Section, Table, write_report
-from perdure.experiments.report.run_folder import RunFolder, new_run
-from perdure.experiments.settings import Settings
-from perdure.fitting.anchored import interval
-from perdure.fitting.calibration import Calibration, read_calibration
+from perdure.fitting.calibration.calibration import Calibration, read_calibration
+from perdure.fitting.posterior import interval
 from perdure.model.endpoints import MRD_LIMITS, Outcomes, Visits, outcomes
-from perdure.model.growth import growth_rate
 from perdure.model.imwg import CATEGORIES
-from perdure.model.regimen import infuse
+from perdure.model.processes.tumour import growth_rate
+from perdure.model.regimens.regimen import infuse
 from perdure.model.simulate import Solver, simulate
 from perdure.model.solution import Solution
 from perdure.model.therapy import read_therapy
 from perdure.parameters.parameter_set import ParameterSet
 from perdure.parameters.patients import draw
+from perdure.reports.figures.bands import BandToDraw, Panel
+from perdure.reports.figures.course import course_picture
+from perdure.reports.figures.picture import Picture
+from perdure.reports.projection_report import LOST
+from perdure.reports.report import Report, Section, Table, write_report
+from perdure.reports.run_folder import RunFolder, new_run
+from perdure.reports.settings import Settings
+from perdure.trials.projection import Estimate
 
 TIME = "a few seconds"
 MONTHS = 60.0

@@ -4,8 +4,8 @@ from functools import cache
 
 from ..parameters.parameter_set import ParameterSet, read_set
 from .myeloma import myeloma
+from .system.unit_check import check_units
 from .therapy import parameters_of, read_therapies
-from .unit_check import check_units
 
 _COARSE = (("BCMA", 2), ("GPRC5D", 2))
 """Density classes that are enough to see every kind of flow once; units do not depend on their number."""

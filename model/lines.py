@@ -17,9 +17,9 @@ from ..parameters.errors import NobodyError, RangeError, RegimenError
 from ..parameters.patients import Draws
 from ..parameters.units import DAYS_PER_MONTH
 from .endpoints import Outcomes, Visits, death_without_progression, outcomes
-from .plan import Plan, wait_for_cells
-from .regimen import Regimen
-from .rules import every
+from .regimens.plan import Plan, wait_for_cells
+from .regimens.regimen import Regimen
+from .regimens.rules import every
 from .simulate import Solver, simulate
 from .solution import Solution
 

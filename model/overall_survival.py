@@ -8,7 +8,8 @@ with the patient's growth rate k at the usual burden, the burden T at the visit 
 the plan that has failed. Everything that is given afterwards is in that one hazard: it is that of patients who go on to
 whatever else there is. The form is assumed (powers are proportional hazards in the logarithms; the speed of the relapse
 foretells survival: European Journal of Haematology 1996, 57:247). The rate is read at the usual burden, as a tumour
-near its capacity has stopped growing and is not harmless. `fitting/outcomes/overall_survival_fit.py` has the evidence.
+near its capacity has stopped growing and is not harmless. `fitting/calibration/overall_survival_fit.py` has the
+evidence.
 
 A plan that treats on after progression has further lines, each with endpoints of its own (`lines`): death after
 progression on the last of them is asked for with its `line`, and that of a line before it is what would happen without.
@@ -22,7 +23,7 @@ from ..parameters.errors import RangeError
 from ..parameters.patients import Draws
 from ..parameters.units import DAYS_PER_MONTH
 from .endpoints import Outcomes
-from .survival import SurvivalCurve, kaplan_meier
+from .statistics.survival import SurvivalCurve, kaplan_meier
 
 DEATH = "death after progression"
 """Name of the random numbers; a later line has its own."""

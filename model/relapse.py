@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .growth import growth_rate
+from .processes.tumour import growth_rate
 from .solution import Solution
 
 CAUSES = ("antigen low or lost", "cells exhausted", "cells gone", "several together", "never expanded")

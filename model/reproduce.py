@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..parameters.errors import FileError, InputError
-from .cast import cast_of
-from .failure import WHAT, checksum
-from .regimen import Bolus, Dose, Infusion, Regimen
-from .rules import Rule
+from .adaptive import started
+from .myeloma import cast_of
+from .regimens.regimen import Bolus, Dose, Infusion, Regimen
+from .regimens.rules import Rule
 from .simulate import Solver, simulate
-from .solution import Solution
-from .steering import started
-from .system import System
+from .solution import WHAT, Solution, checksum
+from .system.system import System
 
 
 def reproduce(path: str | Path, *, system: System | None = None, rules: Sequence[Rule] = ()) -> Solution:

@@ -12,23 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..parameters.errors import InputError, RangeError, unknown
-from .cast import cast_of
 from .engine.batch import Batch, Recording, Schedule
 from .engine.choice import make_engine
-from .preparation import (
-    columns_of,
-    dose_edges,
-    drugs_of,
-    eradication_grid,
-    needed_parameters,
-    numbers_of,
-    terms_of,
-)
-from .regimen import Regimen
-from .simulate import Solver, simulate
+from .myeloma import cast_of
+from .preparation import columns_of, dose_edges, drugs_of, eradication_grid, needed_parameters, numbers_of, terms_of
+from .regimens.regimen import Regimen
+from .simulate import CHUNK, Solver, in_threads, simulate
 from .solution import Solution
-from .system import System
-from .threads import CHUNK, in_threads
+from .system.system import System
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,20 +1,21 @@
 """The one door to the engine: virtual patients and a regimen in, time courses out."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from ..parameters.errors import DoseAuditError, RangeError
-from .cast import cast_of
-from .dose_plan import Edge
+from .adaptive import Note, Steering, events, started
 from .engine.batch import Batch, Recording
 from .engine.choice import make_engine
-from .failure import case_of, ledger
+from .myeloma import cast_of
 from .preparation import (
     Channels,
+    Edge,
     check_times,
     columns_of,
     dose_edges,
@@ -25,12 +26,36 @@ from .preparation import (
     numbers_of,
     terms_of,
 )
-from .regimen import Regimen
-from .rules import Rule
-from .solution import Solution
-from .steering import Note, Steering, events, started
-from .system import System
-from .threads import in_threads
+from .regimens.regimen import Regimen
+from .regimens.rules import Rule
+from .solution import Solution, case_of, ledger
+from .system.system import System
+
+# Patients shared over threads: the engine lets go of the interpreter while it runs.
+
+
+CHUNK = 256
+"""Patients that a thread takes at a time; what they keep for eradication is about 0.1 MB each."""
+
+
+def in_threads(part: Callable[[int, int, np.ndarray], None], n: int, threads: int) -> None:
+    """Share patients over threads in chunks; each patient's result does not depend on the sharing.
+
+    On Ctrl-C the engine is told to stop, and does so within a step.
+    """
+    halt = np.zeros(1, dtype=np.int64)
+    # with several threads a few chunks for each, so that they end together; not too few patients, or vectors run empty
+    size = CHUNK if threads == 1 else max(32, min(CHUNK, -(-n // (threads * 3))))
+    chunks = [(first, min(first + size, n)) for first in range(0, n, size)]
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for result in [pool.submit(part, first, last, halt) for first, last in chunks]:
+                result.result()
+        except BaseException:
+            halt[0] = 1
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
 
 FIRST_STEP = 0.02
 """First trial step, days."""

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from perdure.model.car_t_course import Cells
 from perdure.model.catalogue import read_catalogue
-from perdure.model.cells import Cells
-from perdure.model.growth import growth_rate
 from perdure.model.myeloma import myeloma
-from perdure.model.system import System
+from perdure.model.processes.tumour import growth_rate
+from perdure.model.system.system import System
+from perdure.model.system.unit_check import check_units
 from perdure.model.therapy import read_therapies, read_therapy
-from perdure.model.unit_check import check_units
 from perdure.parameters.parameter import Parameter
 from perdure.parameters.source import ASSUMED, read_sources
 from perdure.parameters.units import convert

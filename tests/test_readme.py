@@ -13,18 +13,18 @@ import pytest
 
 import perdure
 from perdure.app.main import app
-from perdure.experiments.shelf import all_experiments
-from perdure.fitting.reported import read_study
-from perdure.model import rules
+from perdure.fitting.studies import read_study
 from perdure.model.engine import lanes
 from perdure.model.engine.processor import Library, machine_code
 from perdure.model.engine.translate import translate
 from perdure.model.engine.words import Words
-from perdure.model.regimen import Regimen
+from perdure.model.regimens import rules
+from perdure.model.regimens.regimen import Regimen
 from perdure.model.simulate import simulate
 from perdure.model.therapy import read_therapy
 from perdure.parameters.parameter_set import read_set
 from perdure.parameters.population import read_population
+from perdure.reports.registry import all_experiments
 
 ROOT = Path(__file__).resolve().parent.parent
 README, RECIPES = ROOT / "README.md", ROOT / "CONTRIBUTING.md"
@@ -117,15 +117,15 @@ def recipe(path: str, names: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def test_the_example_condition_of_the_recipes_sees_what_it_should() -> None:
-    condition = recipe("model/rules.py", vars(rules))["doubled"]("tumour", days=30.0)
+    condition = recipe("model/regimens/rules.py", vars(rules))["doubled"]("tumour", days=30.0)
     days, courses = np.array([0.0, 28.0, 56.0]), np.array([[1.0, 3.0, 6.5], [1.0, 3.0, 5.5], [1.0, 0.1, np.nan]])
     look = rules.Look(days, np.zeros(3, dtype=np.int64), {"tumour": courses}, {})
     assert condition.holds(look).tolist() == [True, False, False]
 
 
 def test_the_example_problem_of_the_recipes_has_the_solution_that_it_says() -> None:
-    package = {"__name__": "perdure.model.classical.dimerisation", "__package__": "perdure.model.classical"}
-    problem = recipe("model/classical/", package)["dimerisation"]()
+    package = {"__name__": "perdure.model.dimerisation", "__package__": "perdure.model"}
+    problem = recipe("model/dimerisation", package)["dimerisation"]()
     solution = simulate(problem.parameters, Regimen(()), times=[problem.until], system=problem.system)
     for name, right in problem.reference.items():
         assert solution[name][0, -1] == pytest.approx(right, rel=1e-5)

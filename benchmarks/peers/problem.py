@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from perdure.model.cast import cast_of
 from perdure.model.engine.referee import Equations
+from perdure.model.myeloma import cast_of
 from perdure.model.pharmacokinetics import unit_responses
 from perdure.model.preparation import drugs_of, terms_of
-from perdure.model.regimen import Bolus, Regimen
+from perdure.model.regimens.regimen import Bolus, Regimen
 
 MOST_STEPS = 100_000
 """Steps that a peer may take between two output times."""

@@ -15,7 +15,7 @@ import numpy as np
 import sympy
 from sympy.printing.mathml import MathMLContentPrinter
 
-from perdure.model.system import System
+from perdure.model.system.system import System
 
 NAMESPACE = "http://www.sbml.org/sbml/level3/version2/core"
 MATHML = "http://www.w3.org/1998/Math/MathML"

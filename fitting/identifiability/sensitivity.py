@@ -8,8 +8,8 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import qmc, sobol_indices
 
 from ...parameters.errors import RangeError
-from .curvature import Function, evaluate
-from .records import Record
+from ..validation.results import Record
+from .influence import Function, evaluate
 
 RESAMPLES = 200
 LEVELS = 4
@@ -87,9 +87,7 @@ class Morris(Record):
     evaluations: int
 
 
-def sobol(
-    function: Function, ids: Sequence[str], outputs: Sequence[str], *, n: int = 1024, seed: int = 1
-) -> Sobol:
+def sobol(function: Function, ids: Sequence[str], outputs: Sequence[str], *, n: int = 1024, seed: int = 1) -> Sobol:
     """Sobol indices of a function of quantiles: points (m, d) in the unit cube to outputs (m, outputs).
 
     First order by Saltelli et al. 2010, total by Jansen 1999, as in `scipy.stats.sobol_indices`, from n (d + 2)

@@ -13,10 +13,10 @@ import numpy as np
 from scipy.stats import beta
 
 from ...parameters.errors import RangeError
-from ..anchored import interval
-from ..items import Item
-from ..samplers.convergence import PARETO_LIMIT, pareto_smoothed
-from ..samplers.smc import SmcSettings, sample_smc
+from ..calibration.convergence import PARETO_LIMIT, pareto_smoothed
+from ..calibration.smc import SmcSettings, sample_smc
+from ..observations import Item
+from ..posterior import interval
 from .synthetic import HELD, draw_values, probability
 
 LEVELS = (0.5, 0.8, 0.95)

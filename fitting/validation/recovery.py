@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...parameters.errors import RangeError
-from ..anchored import interval
-from ..items import Item
+from ..observations import Item
+from ..posterior import interval
 from .leave_out import Coverage, LogLikelihoods, Noise
 from .simulation_based import Sampler, smc_sampler
 from .synthetic import synthesise

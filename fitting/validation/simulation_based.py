@@ -14,9 +14,9 @@ import numpy as np
 from scipy.stats import binom, chi2
 
 from ...parameters.errors import FitError, RangeError
-from ..items import Item
-from ..joint.search_space import REACH
-from ..samplers.smc import SmcSettings, sample_smc
+from ..calibration.search_space import REACH
+from ..calibration.smc import SmcSettings, sample_smc
+from ..observations import Item
 from .leave_out import LogLikelihoods, Noise
 from .synthetic import HELD, synthesise
 

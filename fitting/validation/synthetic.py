@@ -15,8 +15,8 @@ from statistics import NormalDist
 import numpy as np
 
 from ...parameters.errors import FitError
-from ..items import Item
-from ..likelihood import MEDIAN_FACTOR, UNKNOWN_N, cloglog, log_error, log_likelihoods, rate_error
+from ..calibration.likelihood import MEDIAN_FACTOR, UNKNOWN_N, cloglog, log_error, log_likelihoods, rate_error
+from ..observations import Item
 
 ONE_SIDED = ("median_not_reached", "direction", "split", "ceiling", "range")
 """Kinds whose likelihood is the probability that what was reported holds."""

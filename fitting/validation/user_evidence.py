@@ -9,14 +9,14 @@ import numpy as np
 from ...model.simulate import Solver
 from ...parameters.errors import EvidenceError, FileError, RangeError
 from ...parameters.parameter_set import ParameterSet
-from ..anchored import anchored, interval
-from ..calibration import Calibration
+from ..calibration.calibration import Calibration
+from ..calibration.likelihood import ItemMatch
+from ..calibration.predictions import can_predict
+from ..calibration.problem import compare
 from ..fit_table import FitRow
-from ..items import Item, Study
-from ..joint.problem import compare
-from ..likelihood import ItemMatch
-from ..predictions import can_predict
-from ..reported import read_studies, read_study
+from ..observations import Item, Study
+from ..posterior import anchored, interval
+from ..studies import read_studies, read_study
 from .leave_out import Coverage, Prediction, coverage_of, predicted
 
 SEED = 20264

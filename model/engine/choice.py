@@ -6,7 +6,7 @@ from importlib import import_module
 from threading import RLock
 
 from ...parameters.errors import InputError, unknown
-from ..system import System
+from ..system.system import System
 from .source import METHODS, Engine, engine_source
 
 ENGINES = ("auto", "compiled", "scipy")

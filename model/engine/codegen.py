@@ -6,19 +6,232 @@ First-order flows are gathered into one coefficient per state; every other flow 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sympy
 
 from ...parameters.errors import InputError
-from ..states import State
-from ..system import System
-from .derivatives import jacobian_entries, slopes
-from .elimination import eliminate, factor_lines, solve_lines
-from .hoisting import CONSTANT, DRIVEN, MOVING, Graph, Node
-from .marker_states import find_markers
-from .writing import write_function
+from ..system.system import State, System
+from .hoisting import CONSTANT, DRIVEN, MOVING, Graph, Node, write_function
+
+# Derivatives of generated equations, through their named locals: backwards for the Jacobian, forwards for time.
+#
+# Griewank & Walther, Evaluating Derivatives, second edition (2008), chapters 3 and 4.
+
+
+class _Chain:
+    """Partial derivatives along the chain, each a local of its own where it is more than a name."""
+
+    def __init__(self, graph: Graph, values: Mapping[Node, Node], prefix: str) -> None:
+        self.graph, self.values, self.prefix = graph, values, prefix
+        self.locals: dict[Node, Node] = {}
+        self.names: dict[Node, Node] = {}
+        self.known: dict[tuple[Node, int], dict[Node, Node]] = {}
+
+    def partials(self, node: Node, floor: int) -> dict[Node, Node]:
+        """Derivatives of a value with respect to atoms of at least a level."""
+        if (node, floor) not in self.known:
+            found = self.graph.partials(node, floor)
+            self.known[node, floor] = {atom: self.local(value) for atom, value in found.items()}
+        return self.known[node, floor]
+
+    def local(self, node: Node) -> Node:
+        """The value itself if it is a number, a name or known early, else a local with it."""
+        node = self.graph.hoist(node, DRIVEN)
+        sign = node.parts[0] if node.kind == "product" and abs(node.parts[0]) == 1.0 else 1.0
+        plain = self.graph.product([(node, 1.0)], sign)
+        if plain.level == CONSTANT or plain.kind == "atom":
+            return node
+        if plain not in self.names:
+            self.names[plain] = self.graph.atom(f"{self.prefix}_{len(self.names)}", plain.level)
+            self.locals[self.names[plain]] = plain
+        return self.graph.product([(self.names[plain], 1.0)], sign)
+
+
+def jacobian_entries(
+    graph: Graph, sides: Sequence[Node], values: Mapping[Node, Node], states: Sequence[Node]
+) -> tuple[dict[tuple[int, int], Node], dict[Node, Node]]:
+    """Non-zero derivatives of `sides` with respect to states, by (row, column) in rows, and the locals they need.
+
+    `values` gives the value of every local of the sides, each after those it builds on.
+    """
+    chain = _Chain(graph, values, "d")
+    columns = {atom: column for column, atom in enumerate(states)}
+    entries: dict[tuple[int, int], Node] = {}
+    for row, side in enumerate(sides):
+        gathered = {atom: [value] for atom, value in chain.partials(side, MOVING).items()}
+        for atom in reversed(list(values)):
+            if atom in gathered:
+                outer = chain.local(_total(graph, gathered.pop(atom)))
+                for inner, partial in chain.partials(values[atom], MOVING).items():
+                    gathered.setdefault(inner, []).append(graph.times(outer, partial))
+        for atom in sorted(gathered, key=columns.__getitem__):
+            entry = graph.hoist(_total(graph, gathered[atom]), DRIVEN)
+            if entry is not graph.zero:
+                entries[row, columns[atom]] = entry
+    return entries, chain.locals
+
+
+def slopes(
+    graph: Graph, outputs: Sequence[Node], values: Mapping[Node, Node], given: Mapping[Node, Node]
+) -> tuple[list[Node], dict[Node, Node]]:
+    """Derivatives of `outputs` with respect to time, where atoms have the derivatives `given`, and the locals used."""
+    chain = _Chain(graph, values, "d")
+    speeds = dict(given)
+
+    def speed(node: Node) -> Node:
+        partials = chain.partials(node, DRIVEN).items()
+        terms = [graph.times(partial, speeds[atom]) for atom, partial in partials if atom in speeds]
+        return graph.hoist(_total(graph, terms), DRIVEN)
+
+    for atom, node in values.items():
+        found = speed(node)
+        if found is not graph.zero:
+            speeds[atom] = chain.local(found)
+    return [speed(output) for output in outputs], chain.locals
+
+
+def _total(graph: Graph, nodes: Sequence[Node]) -> Node:
+    return graph.sum([(1.0, node) for node in nodes])
+
+
+# Sparse elimination written out: LU factors of g I - J without pivoting, for a pattern that never changes.
+#
+# The order of elimination limits fill-in (Markowitz 1957, Management Science 3:255), with pivots from the diagonal; the
+# factors are generated as straight-line code, as KPP does for kinetics (Sandu, Potra, Carmichael & Damian 1996, Journal
+# of Computational Physics 129:101).
+
+
+Place = tuple[int, int]
+"""Row and column."""
+
+
+@dataclass(frozen=True)
+class Elimination:
+    """Order of the pivots, and every place of the factors (fill-in and diagonal included) in the order of storage."""
+
+    order: tuple[int, ...]
+    places: tuple[Place, ...]
+    fill: int
+
+
+def eliminate(size: int, pattern: Iterable[Place]) -> Elimination:
+    """Symbolic elimination of a matrix with these non-zeros; its diagonal always counts as non-zero.
+
+    The next pivot is the one with the smallest (row length - 1) x (column length - 1), the first of equals.
+    """
+    rows: list[set[int]] = [{i} for i in range(size)]
+    columns: list[set[int]] = [{i} for i in range(size)]
+    for row, column in pattern:
+        rows[row].add(column)
+        columns[column].add(row)
+    before = sum(map(len, rows))
+    kept: list[set[int]] = [set(row) for row in rows]
+    left, order = set(range(size)), []
+    while left:
+        pivot = min(left, key=lambda i: ((len(rows[i]) - 1) * (len(columns[i]) - 1), i))
+        order.append(pivot)
+        left.remove(pivot)
+        right, below = rows[pivot] - {pivot}, columns[pivot] - {pivot}
+        for row in below:
+            rows[row] |= right
+            kept[row] |= right
+            rows[row].discard(pivot)
+        for column in right:
+            columns[column] |= below
+            columns[column].discard(pivot)
+    rank = {pivot: k for k, pivot in enumerate(order)}
+    places = sorted(((i, j) for i in range(size) for j in kept[i]), key=lambda place: (rank[place[0]], rank[place[1]]))
+    return Elimination(tuple(order), tuple(places), len(places) - before)
+
+
+def factor_lines(elimination: Elimination, pattern: Sequence[Place]) -> list[str]:
+    """Statements that fill `m` from the non-zeros `j` (in the order of `pattern`) and the diagonal's `g[0]`.
+
+    Row by row (Doolittle): below the diagonal the multipliers, on it reciprocals of the pivots, above it the rest.
+    """
+    rank = {pivot: k for k, pivot in enumerate(elimination.order)}
+    store = {place: k for k, place in enumerate(elimination.places)}
+    given = {place: k for k, place in enumerate(pattern)}
+    lines = []
+    for (i, j), k in store.items():
+        terms = ["g[0]"] if i == j else []
+        terms += [f"-j[{given[i, j]}]"] if (i, j) in given else []
+        earlier = elimination.order[: min(rank[i], rank[j])]
+        both = [pivot for pivot in earlier if (i, pivot) in store and (pivot, j) in store]
+        terms += [f"-m[{store[i, pivot]}] * m[{store[pivot, j]}]" for pivot in both]
+        value = " + ".join(terms).replace("+ -", "- ")
+        if i == j:
+            value = f"1.0 / ({value})"
+        elif rank[i] > rank[j]:
+            value = f"({value}) * m[{store[j, j]}]"
+        lines.append(f"m[{k}] = {value}")
+    return lines
+
+
+def solve_lines(elimination: Elimination) -> list[str]:
+    """Statements that solve with the factors `m`, in place of the right-hand side `b`."""
+    order, store = elimination.order, {place: k for k, place in enumerate(elimination.places)}
+    lines = []
+    for k, i in enumerate(order):
+        terms = [f" - m[{store[i, j]}] * b[{j}]" for j in order[:k] if (i, j) in store]
+        lines += [f"b[{i}] = b[{i}]{''.join(terms)}"] if terms else []
+    for k, i in reversed(list(enumerate(order))):
+        terms = [f" - m[{store[i, j]}] * b[{j}]" for j in order[k + 1 :] if (i, j) in store]
+        value = f"(b[{i}]{''.join(terms)})" if terms else f"b[{i}]"
+        lines.append(f"b[{i}] = {value} * m[{store[i, i]}]")
+    return lines
+
+
+# Which states of a system are markers: produced in proportion to others, lost at a constant rate, needed by nobody.
+#
+# Serum proteins that tell of a tumour are of this kind. They are often the fastest states that remain late in a course,
+# and would then decide the step of an explicit method although nothing depends on them; so their equation is solved
+# exactly instead (`markers`).
+
+
+@dataclass(frozen=True)
+class Marker:
+    """y' = production - loss y, the production a sum of parameters times other states."""
+
+    place: int
+    state: State
+    production: sympy.Expr
+    loss: sympy.Expr
+
+
+def find_markers(system: System) -> tuple[Marker, ...]:
+    """The markers of a system, in the order of its states."""
+    needed = {state.name: system.ancestors(system.equations[state.name]) for state in system.states}
+    followed = system.branching.states if system.branching else ()
+    whole: dict[sympy.Basic, Any] = {}
+    for quantity in system.quantities:
+        whole[quantity.symbol] = quantity.expression.xreplace(whole)
+    found = []
+    for place, state in enumerate(system.states):
+        others = (names for name, names in needed.items() if name != state.name)
+        if state in followed or any(state.name in names for names in others):
+            continue
+        equation: Any = system.equations[state.name].xreplace(whole)
+        marker = _as_marker(system, place, state, equation)
+        if marker is not None:
+            found.append(marker)
+    return tuple(found)
+
+
+def _as_marker(system: System, place: int, state: State, equation: Any) -> Marker | None:
+    states = [other.symbol for other in system.states]
+    late = {*states, *(put.symbol for put in system.inputs)}
+    coefficients = {symbol: sympy.diff(equation, symbol) for symbol in states if equation.has(symbol)}
+    if any(value.free_symbols & late for value in coefficients.values()) or state.symbol not in coefficients:
+        return None
+    linear = sympy.Add(*(value * symbol for symbol, value in coefficients.items()))
+    if sympy.expand(equation - linear) != 0:  # something is produced whatever the states are, or by a drug
+        return None
+    loss = -coefficients.pop(state.symbol)
+    return Marker(place, state, sympy.Add(*(value * symbol for symbol, value in coefficients.items())), loss)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..system import System
-from . import expressions, processor, translate, vector_math, words
+from ..system.system import System
+from . import processor, translate, vector_math, words
 from .object_cache import cached
 from .processor import Library, identity, machine_code, vector_lanes
 from .source import ENTRIES, engine_source
@@ -44,7 +44,7 @@ def _passed(value: float | np.ndarray) -> float | int:
 @cache
 def _translator() -> str:
     """Source of all that turns a source into machine code: what it made before it was changed is not used again."""
-    return "".join(inspect.getsource(module) for module in (translate, expressions, words, vector_math, processor))
+    return "".join(inspect.getsource(module) for module in (translate, words, vector_math, processor))
 
 
 @lru_cache(maxsize=32)

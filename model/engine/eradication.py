@@ -29,7 +29,7 @@ from .example_equations import (
     exchange,
     forcing,
     initial,
-)  # fmt: skip
+)
 from .lanes import LANES, Float, Floats, Int, Ints, LaneArray, exp, halted, int_array, lane_array, lanes, part, where
 from .seats import N_SAVED
 
@@ -55,8 +55,25 @@ def dose_until(
 
 
 def mean_over_levels(
-    n: Int, begin: Float, width: Float, hour: Float, first: Int, last: Int, edge: Ints, edges: Ints, doses: Floats,
-    targets: Ints, drugs, since, p, c, f, x, y, now, mean,
+    n: Int,
+    begin: Float,
+    width: Float,
+    hour: Float,
+    first: Int,
+    last: Int,
+    edge: Ints,
+    edges: Ints,
+    doses: Floats,
+    targets: Ints,
+    drugs,
+    since,
+    p,
+    c,
+    f,
+    x,
+    y,
+    now,
+    mean,
 ) -> None:
     """Mean rates over the drug levels of an interval, in the lanes that have any; the others keep theirs.
 
@@ -102,9 +119,25 @@ def backwards(intervals: Int, widths: Floats, means, u, change) -> None:
 
 
 def die_out(
-    first: Int, last: Int, few: Float, parameters: Floats, rates: Floats, weights: Floats, edges: Ints, doses: Floats,
-    targets: Ints, branching: Ints, intervals: Int, begins: Floats, widths: Floats, marks: Int,
-    middles: Ints, saved: Floats, means: LaneArray, reason: Ints, probability: Floats,
+    first: Int,
+    last: Int,
+    few: Float,
+    parameters: Floats,
+    rates: Floats,
+    weights: Floats,
+    edges: Ints,
+    doses: Floats,
+    targets: Ints,
+    branching: Ints,
+    intervals: Int,
+    begins: Floats,
+    widths: Floats,
+    marks: Int,
+    middles: Ints,
+    saved: Floats,
+    means: LaneArray,
+    reason: Ints,
+    probability: Floats,
 ) -> None:
     """Probability for patients `first` to `last`, at most one per lane; 0 where the tumour never falls below `few`."""
     p = lane_array(N_PARAMETERS)
@@ -173,9 +206,26 @@ def die_out(
 
 
 def eradicate(
-    first: Int, last: Int, halt: Ints, few: Float, parameters: Floats, rates: Floats, weights: Floats, edges: Ints,
-    doses: Floats, targets: Ints, branching: Ints, intervals: Int, begins: Floats, widths: Floats, marks: Int,
-    middles: Ints, saved: Floats, means: LaneArray, reason: Ints, probability: Floats,
+    first: Int,
+    last: Int,
+    halt: Ints,
+    few: Float,
+    parameters: Floats,
+    rates: Floats,
+    weights: Floats,
+    edges: Ints,
+    doses: Floats,
+    targets: Ints,
+    branching: Ints,
+    intervals: Int,
+    begins: Floats,
+    widths: Floats,
+    marks: Int,
+    middles: Ints,
+    saved: Floats,
+    means: LaneArray,
+    reason: Ints,
+    probability: Floats,
 ) -> None:
     """Probability for patients `first` to `last` (not included), from the states saved amid every interval."""
     at = first

@@ -15,10 +15,10 @@ from scipy.integrate import solve_ivp
 from sympy.printing.pycode import PythonCodePrinter
 
 from ...parameters.errors import SimulationError
-from ..cast import cast_of
+from ..myeloma import cast_of
 from ..pharmacokinetics import exponentials
-from ..regimen import Bolus, Dose, Infusion, Regimen
-from ..system import System
+from ..regimens.regimen import Bolus, Dose, Infusion, Regimen
+from ..system.system import System
 from ..therapy import read_therapies
 from .codegen import generate
 

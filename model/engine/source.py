@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..system import System
+from ..system.system import System
 from . import drug_levels, eradication, explicit, follow, markers, observation, rosenbrock, seats, watch
 from .codegen import generate
 

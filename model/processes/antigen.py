@@ -12,9 +12,7 @@ from itertools import product
 
 import sympy
 
-from ..flow import Flow
-from ..rates import parameter, total
-from ..states import State
+from ..system.system import Flow, State, parameter, total
 
 LOWEST, HIGHEST = -4.5, 3.0
 CLASSES = {"BCMA": 7, "GPRC5D": 5}

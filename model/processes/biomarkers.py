@@ -2,9 +2,7 @@
 
 import sympy
 
-from ..flow import Flow
-from ..rates import parameter
-from ..states import Quantity, State
+from ..system.system import Flow, Quantity, State, parameter
 
 _SECRETED = parameter("m_protein_baseline") * (1 - parameter("light_chain_only"))
 """M-protein at baseline; none in patients whose myeloma makes light chains only."""

@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-from ..cells import Cells
-from ..flow import Flow
-from ..rates import parameter, saturating, total
-from ..states import Quantity
+from ..car_t_course import Cells
+from ..system.system import Flow, Quantity, parameter, saturating, total
 
 FEW = parameter("limit_division")
 """Cells in blood below which nothing divides, and no fitness is used up."""

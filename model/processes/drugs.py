@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import sympy
 
 from ...parameters.errors import unknown
-from ..rates import parameter, saturating
-from ..states import Input, Quantity
+from ..system.system import Input, Quantity, parameter, saturating
 from ..therapy import Effect, Therapy
 
 PROCESSES = {

@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-from ..cells import Cells
-from ..flow import Flow
-from ..rates import parameter, total
-from ..states import Quantity
+from ..car_t_course import Cells
+from ..system.system import Flow, Quantity, parameter, total
 
 
 def share(courses: Sequence[Cells]) -> Quantity:

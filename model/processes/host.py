@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 import sympy
 
-from ..cells import Cells
-from ..flow import Flow
-from ..rates import parameter, saturating, total
-from ..states import Quantity, State
+from ..car_t_course import Cells
+from ..system.system import Flow, Quantity, State, parameter, saturating, total
 
 _LEFT = parameter("host_after_lymphodepletion")
 _BEFORE = parameter("host_before")

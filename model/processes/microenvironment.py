@@ -2,9 +2,7 @@
 
 import sympy
 
-from ..flow import Flow
-from ..rates import parameter, saturating
-from ..states import State
+from ..system.system import Flow, State, parameter, saturating
 
 
 def _target(burden: sympy.Expr) -> sympy.Expr:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...parameters.errors import InputError, RangeError
-from ..columns import list_of_numbers
+from .survival import list_of_numbers
 
 NORMAL = NormalDist()
 

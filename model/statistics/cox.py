@@ -54,8 +54,8 @@ def cox_ratio(
 
     `time`, `event` and `group` (0 or 1) have shape (n,), `stratum` any labels of that shape; strata have baseline
     hazards of their own. The ratio is 0 or infinite if all events with both groups still followed fall in one group,
-    and NaN if there are none. `perdure.model.survival.hazard_ratio` is its relative for weighted rows, with ties after
-    Breslow. InputError and RangeError for columns or a level that are not right.
+    and NaN if there are none. `perdure.model.statistics.survival.hazard_ratio` is its relative for weighted rows, with
+    ties after Breslow. InputError and RangeError for columns or a level that are not right.
     """
     times, events, groups = columns("cox_ratio", time=time, event=event, group=group)
     width = half_width("cox_ratio", level)

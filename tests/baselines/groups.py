@@ -16,65 +16,59 @@ import numpy as np
 from matplotlib.path import Path as MatplotlibPath
 from matplotlib.transforms import Bbox
 
-from perdure.experiments.arms.comparison import Arm, Comparison, compare
-from perdure.experiments.arms.line_comparison import compare_lines
-from perdure.experiments.arms.measures import EFFICACY, RESPONSE, RESTRICTED_PFS, days_of_treatment, restricted_mean
-from perdure.experiments.arms.search import Axis, Limit, search
 from perdure.experiments.maintenance_trial import DESIGNS
-from perdure.experiments.parts.orders import PAIRS
-from perdure.experiments.projection import run as project
 from perdure.experiments.salvage import SALVAGES
-from perdure.experiments.sequence_projection import follow_plan, project_lines
-from perdure.experiments.settings import Settings
-from perdure.experiments.shelf import all_experiments, find_experiment
-from perdure.experiments.treat import follow, treat
-from perdure.experiments.trials.analysis import analyse, z_and_p
-from perdure.experiments.trials.conduct import conduct
-from perdure.experiments.trials.design import Design, TrialArm
-from perdure.experiments.trials.eligibility import Criterion, Factor
-from perdure.experiments.trials.pool import make_pool
-from perdure.experiments.trials.power import power_curve, sample_size, true_effect
-from perdure.experiments.why.cause_table import cause_table
-from perdure.experiments.why.decomposition import decompose
-from perdure.fitting.arms import arms_of, run_arm
-from perdure.fitting.calibration import Calibration, read_calibration
-from perdure.fitting.fit_table import FitRow, fit_table
-from perdure.fitting.individual.cellular_kinetics import tisagenlecleucel
-from perdure.fitting.individual.data import Subject, read_longitudinal
-from perdure.fitting.individual.map_fit import individual_fit
-from perdure.fitting.individual.mechanistic import mechanistic_model
-from perdure.fitting.individual.population import fit_population
-from perdure.fitting.individual.progression import predict_progression
-from perdure.fitting.joint.design import evaluate, prior_points
-from perdure.fitting.joint.learning import learn_emulator
-from perdure.fitting.joint.points import read_points
-from perdure.fitting.joint.problem import Problem, Sizes
-from perdure.fitting.joint.search import search_from
-from perdure.fitting.joint.search_space import SearchSpace, joint_space
+from perdure.experiments.sequence_order import PAIRS
+from perdure.fitting.calibration.calibration import Calibration, read_calibration
+from perdure.fitting.calibration.design import evaluate, prior_points
+from perdure.fitting.calibration.emulator import learn_emulator
+from perdure.fitting.calibration.likelihood import match
+from perdure.fitting.calibration.overall_survival_fit import FREE, gather
+from perdure.fitting.calibration.points import read_points
+from perdure.fitting.calibration.predictions import arms_of, can_predict, predict, run_arm
+from perdure.fitting.calibration.problem import Problem, Sizes
+from perdure.fitting.calibration.search import search_from
+from perdure.fitting.calibration.search_space import SearchSpace, joint_space
+from perdure.fitting.calibration.toxicity_fit import ToxicityHierarchy, ToxicityPrior, toxicity_evidence
+from perdure.fitting.fit_table import FitRow, fit_table, therapy_table
 from perdure.fitting.km_reconstruction import reconstruct
-from perdure.fitting.likelihood import match
-from perdure.fitting.outcomes.overall_survival_fit import FREE, gather
-from perdure.fitting.outcomes.toxicity_evidence import toxicity_evidence
-from perdure.fitting.outcomes.toxicity_likelihood import ToxicityHierarchy, ToxicityPrior
-from perdure.fitting.predictions import can_predict, predict
-from perdure.fitting.reported import Study, read_studies
-from perdure.fitting.therapy_table import therapy_table
+from perdure.fitting.patients.cellular_kinetics import tisagenlecleucel
+from perdure.fitting.patients.data import Subject, read_longitudinal
+from perdure.fitting.patients.map_fit import individual_fit
+from perdure.fitting.patients.mechanistic import mechanistic_model
+from perdure.fitting.patients.population import fit_population
+from perdure.fitting.patients.progression import predict_progression
+from perdure.fitting.studies import Study, read_studies
 from perdure.fitting.validation.user_evidence import validate_user_evidence
-from perdure.model.cohort import simulate_cohort
-from perdure.model.cohort_outcomes import Endpoints
-from perdure.model.cohort_parts import Cohort
+from perdure.model.cohort import Cohort, Endpoints, simulate_cohort
 from perdure.model.endpoints import Outcomes, Visits
 from perdure.model.imwg import PR
-from perdure.model.language.event_table import read_events, write_events
-from perdure.model.language.sentence import read_plan
-from perdure.model.quantiles import Quantiles
-from perdure.model.reduction import Courses, Moments
-from perdure.model.regimen import Infusion, Regimen, give, infuse
-from perdure.model.rules import Rule, every, progression, remission, start, stop
+from perdure.model.reduction import Courses, Moments, Quantiles
+from perdure.model.regimens.event_table import read_events, write_events
+from perdure.model.regimens.regimen import Infusion, Regimen, give, infuse
+from perdure.model.regimens.rules import Rule, every, progression, remission, start, stop
+from perdure.model.regimens.sentence import read_plan
 from perdure.model.sensitivity import sensitivities
 from perdure.model.simulate import Solver, simulate
 from perdure.model.solution import Solution
 from perdure.parameters.patients import draw, make_patients
+from perdure.reports.registry import all_experiments, find_experiment
+from perdure.reports.settings import Settings
+from perdure.trials.analysis import analyse, z_and_p
+from perdure.trials.attribution import decompose
+from perdure.trials.causes import cause_table
+from perdure.trials.compare import Arm, Comparison, compare
+from perdure.trials.compare_lines import compare_lines
+from perdure.trials.conduct import conduct
+from perdure.trials.design import Design, TrialArm
+from perdure.trials.eligibility import Criterion, Factor
+from perdure.trials.line_projection import follow_plan, project_lines
+from perdure.trials.measures import EFFICACY, RESPONSE, RESTRICTED_PFS, days_of_treatment, restricted_mean
+from perdure.trials.pool import make_pool
+from perdure.trials.power import power_curve, sample_size, true_effect
+from perdure.trials.projection import run as project
+from perdure.trials.search import Axis, Limit, search
+from perdure.trials.treat import follow, treat
 
 Numbers = Mapping[str, Any]
 """Arrays, numbers and texts by name."""

@@ -1,1 +1,0 @@
-"""Virtual trials: design, pool of virtual patients, conduct, tables, power and assurance."""

@@ -1,1 +1,0 @@
-"""Why arms differ and why patients fail: mechanisms, their contributions, causes and therapies."""

@@ -1,0 +1,1 @@
+"""The joint fit of the model to what was reported."""

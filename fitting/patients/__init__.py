@@ -1,0 +1,1 @@
+"""Nonlinear mixed effects on a user's own patients."""

@@ -1,0 +1,1 @@
+"""Plausible virtual patients and the weights that make them as common as in a trial."""

@@ -1,0 +1,1 @@
+"""What is given: doses, plans, rules, and the words and tables in which they are written."""

@@ -1,0 +1,309 @@
+"""Survival statistics of weighted virtual patients.
+
+A virtual patient may stand in several rows, one for each branch of its future, weighted by the probability of that
+branch. Weights multiplied by ten move no curve, band or test. The sample size behind a band is Kish's effective size of
+the rows or `patients`, the number of patients of the trial whose band is wanted. Kish's size takes every row for a
+person of its own, so give `patients` whenever patients are split into branches. With weights of one all of it is the
+textbook estimate. Rows of weight zero are left out. Times share one unit, whichever it is. Bad input: `InputError`.
+"""
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...parameters.errors import InputError, RangeError
+
+# Columns of data that come from outside: lists of numbers, or one clear error.
+
+
+def list_of_numbers(where: str, name: str, values: ArrayLike) -> np.ndarray:
+    """The values as an array (n,) of floats; InputError if they are no numbers, no list, or none."""
+    try:
+        column = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: {name} is {values!r:.60}, and should be a list of numbers") from None
+    if column.ndim != 1 or column.size == 0:
+        raise InputError(f"{where}: {name} has shape {column.shape}, and should be a list, one value per patient")
+    return column
+
+
+# A step that should end at one half can end at 0.5000000000000001, and the median must not jump to the next event.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class SurvivalCurve:
+    """A Kaplan-Meier curve with its pointwise confidence band.
+
+    `times` are zero and the distinct event times, `survival` the fraction from each of them on, `n` the sample size of
+    the band. `n_events` and `at_risk` count in the unit of the weights, or as in a cohort of `patients` where that was
+    given. The curve is not defined after `followed_until`, the last time in the data, unless it ended at zero.
+    """
+
+    times: np.ndarray
+    survival: np.ndarray
+    n: float
+    n_events: float
+    censor_times: np.ndarray
+    followed_until: float
+    level: float
+    _row_times: np.ndarray = field(repr=False)  # every distinct time of the data, with the counts at it
+    _died: np.ndarray = field(repr=False)
+    _followed: np.ndarray = field(repr=False)
+    _rows_size: float = field(repr=False)
+
+    @cached_property
+    def low(self) -> np.ndarray:
+        """Lower bound at `times`: log-log scale (Kalbfleisch & Prentice 1980), variance of Greenwood (1926)."""
+        return self._bound(1.0)
+
+    @cached_property
+    def high(self) -> np.ndarray:
+        """Upper bound at `times`; where the curve is zero, the last upper bound before."""
+        return self._bound(-1.0)
+
+    def _bound(self, sign: float) -> np.ndarray:
+        """S^exp(+-z se/|log S|), computed when first asked for: most curves of a calibration never need it."""
+        step = self._died > 0
+        died, followed = self._died[step], self._followed[step]
+        with np.errstate(divide="ignore"):
+            greenwood = np.cumsum(died / (followed * (followed - died))) * (self._followed[0] / self.n)
+        variance = np.concatenate((np.zeros(self.times.size - greenwood.size), greenwood))
+        inner = (self.survival > 0) & (self.survival < 1)
+        log_survival = np.log(self.survival[inner])
+        half_width = NormalDist().inv_cdf(0.5 + self.level / 2) * np.sqrt(variance[inner]) / -log_survival
+        bound = np.ones(self.times.size)
+        bound[inner] = np.exp(log_survival * np.exp(sign * half_width))
+        if self.survival[-1] == 0:  # here the variance is infinite: the last upper bound that exists is carried on
+            bound[-1] = 0.0 if sign > 0 else bound[-2:][0]
+        return _frozen(bound)
+
+    def at(self, time: ArrayLike) -> Any:
+        """Fraction without an event at one time or at several; NaN where nobody was followed that long."""
+        return self._step(self.survival, time)
+
+    def interval_at(self, time: ArrayLike) -> tuple[Any, Any]:
+        """Lower and upper bound at one time or at several; NaN where nobody was followed that long."""
+        return self._step(self.low, time), self._step(self.high, time)
+
+    def _step(self, heights: np.ndarray, time: ArrayLike) -> float | np.ndarray:
+        moments = _moments(time)
+        index = np.searchsorted(self.times, moments, side="right") - 1
+        values = np.where(index < 0, 1.0, heights[index])
+        if self.survival[-1] > 0:
+            values = np.where(moments > self.followed_until, np.nan, values)
+        return float(values) if values.ndim == 0 else values
+
+    def quantile(self, q: float) -> float:
+        """First time by which a fraction `q` has had the event; infinite if that is never reached."""
+        _check("quantile", "q", q, 0 <= q <= 1, "between 0 and 1")
+        return self._first_at_or_below(self.survival, 1.0 - q)
+
+    def median(self) -> float:
+        """First time at which the curve is at or below one half; infinite if that is never reached."""
+        return self._first_at_or_below(self.survival, 0.5)
+
+    def median_interval(self) -> tuple[float, float]:
+        """Where each bound of the band reaches one half (Brookmeyer & Crowley 1982, log-log); infinite if never."""
+        return self._first_at_or_below(self.low, 0.5), self._first_at_or_below(self.high, 0.5)
+
+    def _first_at_or_below(self, heights: np.ndarray, height: float) -> float:
+        reached = np.flatnonzero(heights <= height + ROUNDING)
+        return float(self.times[reached[0]]) if reached.size else math.inf
+
+    def smooth_median(self) -> float:
+        """Median that is continuous in the event times, for optimisers; infinite where `median` is.
+
+        The steps are interpolated linearly: the result is the mean of the quantiles within half an average row on
+        either side of one half. Without censoring and with equal weights that is the sample median, also when event
+        times meet. An event that passes a censoring time still moves the curve itself by a jump.
+        """
+        half = min(0.5 / self._rows_size, 0.5 - float(self.survival[-1]))
+        if half < ROUNDING:
+            return self.median()
+        before = np.concatenate(([1.0], self.survival[:-1]))
+        share = np.maximum(np.minimum(before, 0.5 + half) - np.maximum(self.survival, 0.5 - half), 0.0)
+        return float(share @ self.times / share.sum())
+
+    def restricted_mean(self, until: float) -> float:
+        """Mean time without event up to `until`: the area under the curve, which must be followed that long."""
+        right = 0 <= until < math.inf and (until <= self.followed_until or self.survival[-1] == 0)
+        _check("restricted_mean", "until", until, right, f"between 0 and the last follow-up at {self.followed_until:g}")
+        return float(self.survival @ np.diff(np.minimum(np.append(self.times, until), until)))
+
+    def at_risk(self, times: ArrayLike) -> np.ndarray:
+        """Weighted number still followed just before each time (own time >= t), as R and SAS count it."""
+        return np.append(self._followed, 0.0)[np.searchsorted(self._row_times, _moments(times), side="left")]
+
+
+def kaplan_meier(
+    time: ArrayLike,
+    event: ArrayLike,
+    weight: ArrayLike | None = None,
+    *,
+    patients: float | None = None,
+    level: float = 0.95,
+) -> SurvivalCurve:
+    """Kaplan-Meier curve of weighted rows (Kaplan & Meier 1958).
+
+    `event` is 1 or True for an event, 0 or False for censoring. `patients` is the sample size of the band, such as that
+    of the trial to be compared with; without it Kish's size of the rows. `level` is the pointwise coverage.
+    """
+    times, events, weights = _rows("kaplan_meier", weight, patients, time=time, event=event)
+    rows_size = effective_size(weights)
+    size = float(patients or rows_size)
+    _check("kaplan_meier", "level", level, 0 < level < 1, "between 0 and 1, such as 0.95")
+    counts = weights if patients is None else weights * (size / weights.sum())
+    row_times, died, censored, followed = _life_table(times, events, counts)
+    step = np.flatnonzero(died)
+    event_times, survival = row_times[step], np.cumprod(1.0 - died[step] / followed[step])
+    if event_times.size == 0 or event_times[0] > 0:
+        event_times, survival = np.concatenate(([0.0], event_times)), np.concatenate(([1.0], survival))
+    return SurvivalCurve(
+        times=_frozen(event_times),
+        survival=_frozen(survival),
+        n=size,
+        n_events=float(died.sum()),
+        censor_times=_frozen(row_times[censored > 0]),
+        followed_until=float(row_times[-1]),
+        level=level,
+        _row_times=_frozen(row_times),
+        _died=_frozen(died),
+        _followed=_frozen(followed),
+        _rows_size=rows_size,
+    )
+
+
+def logrank(
+    time: ArrayLike,
+    event: ArrayLike,
+    group: ArrayLike,
+    weight: ArrayLike | None = None,
+    *,
+    patients: float | None = None,
+) -> tuple[float, float]:
+    """Log-rank test of group 1 against group 0 (Mantel 1966): statistic z and its two-sided p.
+
+    z is positive if group 1 has more events than expected, and both values are NaN if no event tells the groups apart.
+    The weights of both groups together are scaled to Kish's size of the rows or to `patients`, the number in both arms.
+    """
+    times, events, groups, weights = _rows("logrank", weight, patients, time=time, event=event, group=group)
+    weights = weights * ((patients or effective_size(weights)) / weights.sum())
+    _, died_0, _, followed_0 = _life_table(times, events, weights * (1.0 - groups))
+    _, died_1, _, followed_1 = _life_table(times, events, weights * groups)
+    died, followed = died_0 + died_1, followed_0 + followed_1
+    share = followed_1 / followed
+    # Weights can take followed - 1 close to zero, where the correction for ties would explode. By its meaning it is a
+    # factor between zero and one, and with whole patients it stays there anyway.
+    ties = np.clip((followed - died) / np.maximum(followed - 1.0, np.finfo(float).tiny), 0.0, 1.0)
+    variance = float(np.sum(died * share * (1.0 - share) * ties))
+    if variance <= 0:
+        return math.nan, math.nan
+    z = float(np.sum(died_1 - died * share)) / math.sqrt(variance)
+    return z, math.erfc(abs(z) / math.sqrt(2.0))
+
+
+def hazard_ratio(time: ArrayLike, event: ArrayLike, group: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """Hazard of group 1 over that of group 0: Cox 1972, partial likelihood, ties after Breslow 1974.
+
+    It is 0 or infinite if all events with both groups still followed fall in one group, and NaN if there are none.
+    """
+    times, events, groups, weights = _rows("hazard_ratio", weight, time=time, event=event, group=group)
+    _, died_0, _, followed_0 = _life_table(times, events, weights * (1.0 - groups))
+    _, died_1, _, followed_1 = _life_table(times, events, weights * groups)
+    both = (followed_0 > 0) & (followed_1 > 0)
+    total_0, total_1 = float(died_0[both].sum()), float(died_1[both].sum())
+    if total_0 == 0 or total_1 == 0:
+        return math.nan if total_0 == total_1 else (0.0 if total_1 == 0 else math.inf)
+    died, ratio = (died_0 + died_1)[both], followed_1[both] / followed_0[both]
+    log_ratio = 0.0
+    for _ in range(200):
+        odds = ratio * math.exp(log_ratio)
+        share = odds / (1.0 + odds)
+        newton = (total_1 - float(died @ share)) / float(died @ (share * (1.0 - share)))
+        # The information changes at most e-fold over a step of one, so that every step of at most one goes uphill.
+        log_ratio += min(max(newton, -1.0), 1.0)
+        if abs(newton) < 1e-12:
+            break
+    return math.exp(log_ratio)
+
+
+def weighted_quantile(values: ArrayLike, q: float, weight: ArrayLike | None = None) -> float:
+    """Quantile of the weighted empirical distribution; where that is flat at `q`, the middle of the flat piece.
+
+    With equal weights it is type 2 of Hyndman & Fan 1996, the usual median included. Infinite values are allowed.
+    """
+    heights, weights = _rows("weighted_quantile", weight, values=values)
+    _check("weighted_quantile", "q", q, 0 <= q <= 1, "between 0 and 1")
+    order = np.argsort(heights, kind="stable")
+    heights, share = heights[order], np.cumsum(weights[order]) / weights.sum()
+    first, last = np.minimum(np.searchsorted(share, (q - ROUNDING, q + ROUNDING)), heights.size - 1)
+    return float((heights[first] + heights[last]) / 2)
+
+
+def effective_size(weight: ArrayLike) -> float:
+    """Number of equally weighted rows that carry as much information: (sum w)^2 / sum w^2 (Kish 1965)."""
+    weights = _rows("effective_size", weight, weight=weight)[-1]
+    relative = weights / weights.max()
+    return float(relative.sum() ** 2 / (relative @ relative))
+
+
+def _life_table(times: np.ndarray, events: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Distinct times in order, and at each the events, the censorings and the number still followed just before."""
+    order = np.argsort(times, kind="stable")
+    ordered = times[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    died = np.add.reduceat((counts * events)[order], starts)
+    censored = np.add.reduceat((counts * (1.0 - events))[order], starts)
+    # Summed from the end, so that the last risk set is exactly its own events and a curve can end at exactly zero.
+    return ordered[starts], died, censored, np.cumsum((died + censored)[::-1])[::-1]
+
+
+def _frozen(values: np.ndarray) -> np.ndarray:
+    values.setflags(write=False)
+    return values
+
+
+def _check(where: str, name: str, value: float, right: bool | np.bool_, wanted: str) -> None:
+    if not right:
+        raise RangeError(f"{where}: {name} is {value:g}, and should be {wanted}")
+
+
+def _moments(times: ArrayLike) -> np.ndarray:
+    moments = np.asarray(times, dtype=float)
+    if np.isnan(moments).any():
+        raise RangeError(f"survival curve: it was asked for at {times!r:.60}, and the times should be numbers")
+    return moments
+
+
+def _rows(where: str, weight: ArrayLike | None, size: float | None = None, /, **columns: ArrayLike) -> list[np.ndarray]:
+    """Check the columns and the weights, put these last, and leave out the rows of weight zero."""
+    _check(where, "patients", size or 0.0, size is None or 0 < size < math.inf, "finite and more than 0")
+    rows = [_column(where, name, values) for name, values in columns.items()]
+    rows.append(np.ones(rows[0].size) if weight is None else _column(where, "weight", weight))
+    for name, column in zip((*columns, "weight"), rows, strict=True):
+        if column.size != rows[0].size:
+            raise InputError(f"{where}: {name} has {column.size} rows, and should have {rows[0].size}")
+    _check(where, "the sum of the weights", rows[-1].sum(), 0 < rows[-1].sum() < math.inf, "finite and more than 0")
+    rows = [column[rows[-1] > 0] for column in rows]
+    if "group" in columns and rows[2].min() == rows[2].max():
+        raise InputError(f"{where}: group is {rows[2][0]:g} in every row that has a weight, and 0 and 1 should occur")
+    return rows
+
+
+def _column(where: str, name: str, values: ArrayLike) -> np.ndarray:
+    column = list_of_numbers(where, name, values)
+    if name in ("event", "group"):
+        good, wanted = (column == 0) | (column == 1), "0 or 1"
+    elif name == "values":
+        good, wanted = ~np.isnan(column), "a number"
+    else:
+        good, wanted = (column >= 0) & (column < np.inf), "finite and not negative"
+    row = int(np.argmin(good))
+    _check(where, f"{name}[{row}]", column[row], good[row], wanted)
+    return column

@@ -1,0 +1,1 @@
+"""Systems of states and flows, and what is checked of them."""

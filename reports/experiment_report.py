@@ -1,0 +1,153 @@
+"""What an experiment found, told in three places: on the console, in the folder of the run, in its report."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..fitting.calibration.calibration import Calibration
+from .figures.picture import Picture
+from .report import Report, Section, Table, aligned, cell_text, write_report
+from .run_files import NumberRow, write_numbers
+from .run_folder import new_run
+from .settings import Settings
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is known, and whether the model shows it.
+
+    Attributes
+    ----------
+    what
+        The finding in a sentence.
+    known
+        What was reported, with its number.
+    source
+        The id of an item of the evidence, or another key by which it can be found.
+    model
+        The model's answer in words, with its interval.
+    met
+        Whether the model shows it.
+    why_not
+        What is known of a finding that the model does not show; empty if that would be news.
+    """
+
+    what: str
+    known: str
+    source: str
+    model: str
+    met: bool
+    why_not: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """One word or two for tables."""
+        return "shown" if self.met else "not shown, known" if self.why_not else "NOT SHOWN"
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What an experiment found.
+
+    Attributes
+    ----------
+    sentences
+        The answer in plain words, the most important first.
+    sections
+        Text, pictures and tables; names of pictures differ, and so do titles of tables.
+    numbers
+        Every number that another run can be compared with.
+    notices
+        What a reader must know first: extrapolations, assumptions.
+    given
+        Arms, and what they are given as it was read, in plain words.
+    """
+
+    title: str
+    subtitle: str
+    sentences: Sequence[str]
+    sections: Sequence[Section]
+    numbers: Sequence[NumberRow] = ()
+    notices: Sequence[str] = ()
+    findings: Sequence[Finding] = ()
+    given: Sequence[tuple[str, str]] = ()
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """Every picture, in the order of the sections."""
+        return [picture for section in self.sections for picture in section.pictures]
+
+    @property
+    def tables(self) -> list[Table]:
+        """Every table, in the order of the sections."""
+        return [table for section in self.sections for table in section.tables]
+
+
+def tell(
+    settings: Settings, name: str, answer: Callable[[Settings, Calibration], Answer], *, inputs: Sequence[Path] = ()
+) -> Path:
+    """Find the answer, say it, write the run: report, pictures, tables and numbers; returns its folder.
+
+    `inputs` are files of the user that went in; the manifest holds their checksums.
+    """
+    calibration = settings.read_calibration()
+    seeds = {"virtual patients": settings.seed, "calibration": calibration.about.get("seed")}
+    with new_run(settings.folder, name, settings.command, seeds) as folder:
+        for file in inputs:
+            folder.note_input(file)
+        with folder.timed("simulation and pictures"):
+            found = answer(settings, calibration)
+        sections = [*found.sections, *([_section(found.findings)] if found.findings else [])]
+        if found.given:
+            sections.append(Section("What was given", tables=[Table("Given", ("arms", "read as"), found.given)]))
+        for sentence in found.sentences:
+            settings.say(sentence)
+        for table in (table for section in sections for table in section.tables):
+            cells = [tuple(map(cell_text, row)) for row in table.rows]
+            settings.say(f"\n{table.title}\n{aligned(table.columns, cells)}")
+            folder.write_table(
+                file_name(table.title), {name: [row[i] for row in table.rows] for i, name in enumerate(table.columns)}
+            )
+        for picture in found.pictures:
+            folder.save(picture)
+        write_numbers(folder, found.numbers)
+        folder.write_json("calibration", {"name": calibration.name, "about": calibration.about})
+        report = Report(
+            title=found.title,
+            subtitle=found.subtitle,
+            intro="\n\n".join(found.sentences),
+            notices=found.notices,
+            sections=sections,
+            manifest=folder.manifest(),
+        )
+        write_report(folder.path / "report.html", report)
+    return folder.path
+
+
+def file_name(title: str) -> str:
+    """The title of a table as the name of a file."""
+    kept = "".join(letter if letter.isalnum() and letter.isascii() else " " for letter in title.lower())
+    return "_".join(kept.split()) or "table"
+
+
+_HEAD = ("finding", "known", "model", "verdict", "source")
+
+
+def _rows(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
+    return [(f.what, f.known, f.model, f.verdict, f.source) for f in findings]
+
+
+def findings_text(findings: Sequence[Finding]) -> str:
+    """Findings as plain text."""
+    return aligned(_HEAD, _rows(findings))
+
+
+def reasons(findings: Sequence[Finding]) -> list[str]:
+    """Why known findings are not shown, each reason once."""
+    return list(dict.fromkeys(f"{f.what}: {f.why_not}" for f in findings if not f.met and f.why_not))
+
+
+def _section(findings: Sequence[Finding]) -> Section:
+    text = "What is known of this question, and whether the model shows it (perdure check does the same)."
+    table = Table("Findings", _HEAD, _rows(findings))
+    return Section("Is it what is known?", "\n\n".join((text, *reasons(findings))), tables=[table])

@@ -1,0 +1,180 @@
+"""Contributions: a difference between two arms as bars, one for each mechanism, and their sum below."""
+
+import math
+import re
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ...parameters.errors import InputError
+from .checks import check_some
+from .effect_drawing import effect_texts
+from .forest_axes import KEY_ROW, padded, place_key, set_axes
+from .labels import text_height, text_width, wrapped
+from .picture import Picture
+from .rows import EffectRowToDraw
+from .style import (
+    BLACK,
+    BLUE,
+    DARK_GREY,
+    GREY,
+    SMALL_SIZE,
+    TEXT_SIZE,
+    VERMILLION,
+    axes_at,
+    draw_title,
+    house_style,
+    new_figure,
+    text_at,
+)
+
+_ACROSS, _ROW, _TOP, _LABEL_ROOM, _BAR = 3.3, 0.36, 0.62, 3.1, 0.22  # inches
+_ADDS_UP = 1e-6
+"""Of the largest part: contributions that miss their total by more do not belong to it."""
+_ZERO = re.compile(r"[+\u2212](0\.?0*)(?![\d.])")
+
+
+def contribution_picture(
+    rows: Sequence[EffectRowToDraw],
+    total: EffectRowToDraw,
+    *,
+    name: str,
+    title: str,
+    x_label: str,
+    sides: tuple[str, str] = ("loss", "gain"),
+    note: str = "",
+) -> Picture:
+    """A waterfall read from above: each bar begins where the one before ended, and the total goes from zero to there.
+
+    Rows are drawn from the largest gain to the largest loss; the interval of each stands around the end of its bar.
+
+    Parameters
+    ----------
+    rows
+        Contributions that add up to `total`.
+    sides
+        What it means to go left and right.
+
+    Raises
+    ------
+    InputError
+        If there is none, or they do not add up to the total.
+    """
+    where = f"picture {name}"
+    check_some(rows, "contributions", where)
+    adds_up = math.fsum(row.estimate for row in rows)
+    if not math.isclose(adds_up, total.estimate, rel_tol=0.0, abs_tol=_ADDS_UP * _largest([*rows, total])):
+        raise InputError(f"{where}: the contributions add up to {adds_up:g}, and the total is {total.estimate:g}.")
+    ordered = sorted(rows, key=lambda row: -row.estimate)
+    # a zero has no sign, whatever it was before it was rounded
+    texts = [_ZERO.sub(r"\1", text) for text in effect_texts([*ordered, total], 0.0)]
+    with house_style():
+        figure = _drawn(ordered, total, texts, title, x_label, sides, note)
+    told = "; ".join(
+        f"{row.label.partition(':')[0]}: {' '.join(text.split())}"
+        for row, text in zip([*ordered, total], texts, strict=True)
+    )
+    fields = ("label", "estimate", "low", "high")
+    return Picture(
+        name=name,
+        title=title,
+        alt=f"{title}. {x_label} by mechanism, with intervals: {told}.",
+        figure=figure,
+        table={field: [getattr(row, field) for row in (*ordered, total)] for field in fields},
+    )
+
+
+def _largest(rows: Sequence[EffectRowToDraw]) -> float:
+    return max(1e-12, *(abs(row.estimate) for row in rows))
+
+
+def _drawn(
+    ordered: Sequence[EffectRowToDraw], total: EffectRowToDraw, texts: Sequence[str], title: str, x_label: str,
+    sides: tuple[str, str], note: str,
+) -> Figure:  # fmt: skip
+    every = [*ordered, total]
+    labels = [wrapped(row.label, _LABEL_ROOM, TEXT_SIZE) for row in every]
+    heights = [max(_ROW, text_height(label, TEXT_SIZE) + 0.12) for label in labels]
+    left = 0.35 + max(text_width(label, TEXT_SIZE) for label in labels)
+    right = 0.5 + max(text_width(text, SMALL_SIZE, bold=True) for text in texts)
+    width = max(left + _ACROSS + right, text_width(title, 11, bold=True) + 0.3)
+    down = sum(heights)
+    notes = wrapped(note, width - 0.3, SMALL_SIZE) if note else ""
+    below = _TOP + down + 0.6
+    key = _key(any(row.estimate < 0 and not _is_nothing(text) for row, text in zip(every, texts, strict=True)))
+    figure = new_figure(width, below + KEY_ROW * len(key) + 0.2 + (text_height(notes, SMALL_SIZE) if notes else 0.0))
+    draw_title(figure, title)
+    axes = axes_at(figure, left, _TOP, _ACROSS, down)
+    starts = _starts(ordered)
+    reach = [0.0]
+    for row, start in zip(every, starts, strict=True):
+        reach += [start + value for value in (row.estimate, row.low, row.high) if math.isfinite(value)]
+    set_axes(axes, padded(reach, False), False, down)
+    axes.axvline(0.0, color=BLACK, linewidth=1.0, zorder=3)
+    axes.set_xlabel(x_label)
+    for words, align, shift in ((f"\u2190 {sides[0]}", "right", -4), (f"{sides[1]} \u2192", "left", 4)):
+        if words.strip("\u2190\u2192 "):
+            axes.annotate(
+                words, xy=(0.0, 1.0), xycoords=("data", "axes fraction"), xytext=(shift, 3),
+                textcoords="offset points", ha=align, va="bottom", fontsize=SMALL_SIZE, color=DARK_GREY,
+            )  # fmt: skip
+    at = 0.0
+    for number, (row, start, height) in enumerate(zip(every, starts, heights, strict=True)):
+        middle, last = at + height / 2, number == len(every) - 1
+        if last:
+            axes.axhline(at, color=GREY, linewidth=0.8, zorder=1)
+        else:
+            ends, lower = start + row.estimate, at + height + heights[number + 1] / 2
+            axes.plot([ends, ends], [middle, lower], color=GREY, linewidth=0.8, linestyle=(0, (2, 1.5)), zorder=1)
+        _draw_bar(axes, row, start, middle, _colour(row, last or _is_nothing(texts[number])))
+        weight = "bold" if last else "normal"
+        text_at(
+            figure, 0.15, _TOP + middle, labels[number], va="center", fontsize=TEXT_SIZE, color=BLACK, linespacing=1.15
+        )
+        text_at(
+            figure, left + _ACROSS + 0.15, _TOP + middle, texts[number], va="center", color=BLACK, fontweight=weight
+        )
+        at += height
+    place_key(figure, key, below)
+    if notes:
+        text_at(figure, 0.12, below + KEY_ROW * len(key) + 0.08, notes, linespacing=1.2)
+    return figure
+
+
+def _starts(ordered: Sequence[EffectRowToDraw]) -> list[float]:
+    """Where each bar begins: where the one before ended; the total at zero."""
+    starts = [0.0]
+    for row in ordered[:-1]:
+        starts.append(starts[-1] + row.estimate)
+    return [*starts, 0.0]
+
+
+def _is_nothing(text: str) -> bool:
+    """Whether an estimate is zero as it is written."""
+    return not text.startswith(("+", "\u2212"))
+
+
+def _colour(row: EffectRowToDraw, neutral: bool) -> str:
+    return GREY if neutral else BLUE if row.estimate >= 0 else VERMILLION
+
+
+def _draw_bar(axes: Axes, row: EffectRowToDraw, start: float, middle: float, colour: str) -> None:
+    axes.barh(middle, row.estimate, left=start, height=_BAR, color=colour, zorder=2)
+    if abs(row.estimate) < 1e-3 * abs(axes.get_xlim()[1] - axes.get_xlim()[0]):  # a bar of no width is not seen
+        axes.plot([start] * 2, [middle - _BAR / 2, middle + _BAR / 2], color=colour, linewidth=1.5, zorder=2)
+    if math.isfinite(row.low) and math.isfinite(row.high):
+        axes.plot([start + row.low, start + row.high], [middle, middle], color=BLACK, linewidth=1.0, zorder=4)
+        for end in (row.low, row.high):
+            axes.plot([start + end] * 2, [middle - 0.05, middle + 0.05], color=BLACK, linewidth=1.0, zorder=4)
+
+
+def _key(losses: bool) -> list[Line2D]:
+    words = "95 % interval of that contribution: uncertainty about parameters"
+    taken = [Line2D([], [], color=VERMILLION, linewidth=6, label="Takes away")]
+    return [
+        Line2D([], [], color=BLUE, linewidth=6, label="Adds: the bar begins where the one above has ended"),
+        *(taken if losses else []),
+        Line2D([], [], color=BLACK, linewidth=1.0, marker="|", markersize=5, label=words),
+    ]

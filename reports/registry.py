@@ -1,0 +1,86 @@
+"""The experiments on the shelf: every module of this folder that asks a question in its first line."""
+
+import ast
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ..parameters.errors import unknown
+
+if TYPE_CHECKING:  # the list of questions is there at once, without model and pictures
+    from ..fitting.calibration.calibration import Calibration
+    from .experiment_report import Answer
+    from .settings import Settings
+
+_FOLDER = Path(__file__).parent.parent / "experiments"
+
+
+class Experiment(Protocol):
+    """What an experiment module offers to the command line, beside its own `run(...)`."""
+
+    def main(self, settings: "Settings") -> Path:
+        """Run, print, draw, and return the folder of the run."""
+        ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An experiment by name, with its question and about how long it takes on two cores."""
+
+    name: str
+    question: str
+    time: str
+
+
+@cache
+def all_experiments() -> tuple[Entry, ...]:
+    """Every experiment: a module with a `TIME` whose docstring opens with a question. Nothing is imported."""
+    entries = []
+    for path in sorted(_FOLDER.glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        times = [
+            node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            and any(isinstance(target, ast.Name) and target.id == "TIME" for target in node.targets)
+        ]  # fmt: skip
+        first = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("\n", " ")
+        if times and first.endswith("?"):
+            entries.append(Entry(path.stem, first, str(times[0])))
+    return tuple(entries)
+
+
+def find_experiment(name: str) -> Experiment:
+    """Import an experiment by name; an unknown name is an error with near matches."""
+    names = [entry.name for entry in all_experiments()]
+    if name not in names:
+        problem = unknown("experiment", name, names)
+        raise type(problem)(f"{problem} 'perdure experiments' lists them.")
+    return importlib.import_module(f"perdure.experiments.{name}")  # type: ignore[return-value]
+
+
+def checked_experiments() -> tuple[str, ...]:
+    """Names of the experiments that say what is known of their question (`findings`). Nothing is imported."""
+    names = []
+    for entry in all_experiments():
+        tree = ast.parse((_FOLDER / f"{entry.name}.py").read_text(encoding="utf-8"))
+        functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        names += [entry.name] if {"answer", "findings"} <= functions else []
+    return tuple(names)
+
+
+def find_answer(name: str) -> "Callable[[Settings, Calibration], Answer]":
+    """The function of an experiment that finds its answer, with what is known of the question.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such experiment, or it has no known findings to check.
+    """
+    module = find_experiment(name)
+    if name not in checked_experiments():
+        raise unknown("experiment with known findings", name, checked_experiments())
+    return module.answer  # type: ignore[attr-defined]

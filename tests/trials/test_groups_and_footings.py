@@ -1,0 +1,123 @@
+"""Groups of patients and the footing of an arm: the same rules in plans of one line and of several."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from perdure.fitting.calibration.calibration import read_calibration
+from perdure.trials.compare import EVERYBODY, Arm, Comparison, compare
+from perdure.trials.compare_lines import compare_lines, followed
+from perdure.trials.measures import RESPONSE, Measure, Treated, restricted_mean
+
+MEAN = restricted_mean(12.0)
+MEASURES = (RESPONSE, MEAN)
+SIZES = {"patients": 40, "draws": 2, "patients_per_draw": 30, "months": 12.0}
+LATE, LATE_OR_NEVER, NOBODY, UNKNOWN = "late", "late, unknown if it never came", "nobody", "unknown of everybody"
+FAST = "fast growth"
+GIVEN = {
+    "one line": ("ide-cel", "ide-cel; lenalidomide 10 mg on days 1-21 of 28 from day 30 for 12 months"),
+    "two lines": ("ide-cel; at progression talquetamab", "ide-cel; at progression venetoclax"),
+}
+DOORS = {"one line": compare, "two lines": compare_lines}
+
+
+def faster_growth(patients: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {"k_growth_tumour": 2.0 * patients["k_growth_tumour"]}
+
+
+def fast(arm: Treated) -> np.ndarray:
+    return arm.patients["k_growth_tumour"] > 0.02  # per day: a doubling in less than five weeks
+
+
+def late(day: Callable[[Treated], np.ndarray], never: float) -> Callable[[Treated], np.ndarray]:
+    """Who comes to something after the median of those who do; `never` is said of those to whom it never comes."""
+
+    def belongs(arm: Treated) -> np.ndarray:
+        days = day(arm)
+        came = np.isfinite(days)
+        assert 0 < came.sum() < days.size
+        return np.where(came, days > np.median(days[came]), never)
+
+    return belongs
+
+
+@pytest.fixture(scope="module", params=list(DOORS))
+def comparison(request: pytest.FixtureRequest) -> Comparison:
+    """A therapy with results of its own and another one, each in the patients as they are and in changed ones."""
+    fitted, extrapolated = GIVEN[request.param]
+    arms = (
+        Arm("fitted", fitted),
+        Arm("extrapolated", extrapolated),
+        Arm("fitted, changed", fitted, change=faster_growth),
+        Arm("extrapolated, changed", extrapolated, change=faster_growth),
+    )
+    # Progression is a day of either branch, the start of the second line a day of the patient.
+    day = {"one line": lambda arm: arm.outcomes.progression(), "two lines": lambda arm: followed(arm).since}
+    groups = {
+        LATE: late(day[request.param], 0.0),
+        LATE_OR_NEVER: late(day[request.param], np.nan),
+        NOBODY: lambda arm: np.zeros(arm.outcomes.n),
+        UNKNOWN: lambda arm: np.full(arm.outcomes.n, np.nan),
+        FAST: fast,
+    }
+    return DOORS[request.param](arms, read_calibration(), measures=MEASURES, groups=groups, **SIZES)
+
+
+def names(comparison: Comparison) -> list[str]:
+    return [arm.name for arm in comparison.arms]
+
+
+def numbers(comparison: Comparison, arm: str, measure: Measure, group: str) -> np.ndarray:
+    """At the estimate, its interval, and at every draw."""
+    estimate = comparison.estimate(arm, measure, group)
+    return np.array([estimate.value, estimate.low, estimate.high, *comparison.draws_of(arm, measure, group=group)])
+
+
+def test_whoever_a_group_says_nothing_of_does_not_belong_to_it(comparison: Comparison) -> None:
+    for measure in comparison.measures:  # the share of the group among them
+        for arm in names(comparison):
+            unknown = numbers(comparison, arm, measure, LATE_OR_NEVER)
+            assert np.isfinite(unknown).all()
+            np.testing.assert_array_equal(unknown, numbers(comparison, arm, measure, LATE))
+    assert 0.0 < comparison.share(LATE).value < comparison.share(EVERYBODY).value
+
+
+def test_a_group_is_made_of_those_who_belong_to_it_in_the_first_arm(comparison: Comparison) -> None:
+    seen, changed = (fast(comparison.treated[i]) for i in (0, 2))
+    assert 0 < seen.sum() < changed.sum()
+    for i, arm in enumerate(names(comparison)):
+        members = comparison.treated[i].among(seen)
+        for measure in comparison.measures:
+            assert comparison.estimate(arm, measure, FAST).value == measure.read(members)
+
+
+@pytest.mark.parametrize("group", [NOBODY, UNKNOWN])
+def test_a_group_that_nobody_belongs_to_has_no_number_and_not_zero(comparison: Comparison, group: str) -> None:
+    for measure in MEASURES:
+        for arm in names(comparison):
+            assert np.isnan(numbers(comparison, arm, measure, group)).all()
+            assert np.isnan(comparison.chance(arm, measure, group=group))
+            gain = comparison.gain(arm, measure, group=group)
+            assert np.isnan([gain.value, gain.low, gain.high]).all()
+
+
+def test_everybody_has_a_number_beside_a_group_without_anybody(comparison: Comparison) -> None:
+    for arm in names(comparison):
+        assert np.isfinite(numbers(comparison, arm, MEAN, EVERYBODY)).all()
+
+
+def test_changed_patients_are_a_thought_experiment_and_keep_why_the_therapy_is_extrapolated(
+    comparison: Comparison,
+) -> None:
+    footing = dict(zip(names(comparison), comparison.footings, strict=True))
+    assert footing["fitted"].calibrated
+    assert not footing["extrapolated"].calibrated
+    for name in ("fitted", "extrapolated"):
+        changed = footing[f"{name}, changed"]
+        assert not changed.calibrated
+        assert "thought experiment" in changed.reason
+    assert footing["extrapolated"].reason in footing["extrapolated, changed"].reason
+    # Nothing is extrapolated of a fitted therapy but the patients themselves.
+    assert footing["fitted"].reason not in footing["fitted, changed"].reason
+    assert ";" not in footing["fitted, changed"].reason

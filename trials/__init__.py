@@ -1,0 +1,1 @@
+"""Arms on the same virtual patients; designs, conduct, analysis, power; attribution."""
