@@ -16,7 +16,8 @@ from typing import Any
 
 # Where each public name lives, relative to perdure.
 _HOME = {
-    "Arm": "trials.compare",
+    "Arm": "trials.arm",
+    "ArmResult": "trials.treat",
     "Axis": "trials.search",
     "Bolus": "model.regimens.regimen",
     "Cohort": "model.cohort",
@@ -31,6 +32,7 @@ _HOME = {
     "Quantiles": "model.reduction",
     "Regimen": "model.regimens.regimen",
     "Rule": "model.regimens.rules",
+    "Sizes": "fitting.posterior",
     "Solver": "model.simulate",
     "Visits": "model.endpoints",
     "above": "model.regimens.rules",
@@ -44,7 +46,6 @@ _HOME = {
     "every": "model.regimens.rules",
     "fallen": "model.regimens.rules",
     "fit_population": "fitting.patients.population",
-    "follow": "trials.treat",
     "give": "model.regimens.regimen",
     "individual_fits": "fitting.patients.map_fit",
     "infuse": "model.regimens.regimen",

@@ -16,22 +16,22 @@ def check(
         "reference"
     ),
 ) -> None:
-    """Check known findings of an experiment against the model; exit code 1 if one is not shown and that is news."""
+    """Check known findings of an experiment against the model; exit code 1 if one is not reproduced and that is news."""
     from perdure.reports.experiment_report import findings_text, reasons
-    from perdure.reports.registry import checked_experiments, find_answer
+    from perdure.reports.registry import checked_experiments, find_checked
 
     missing = 0
-    for one in (name,) if name else checked_experiments():
-        answer = find_answer(one)
+    for experiment in (name,) if name else checked_experiments():
+        report = find_checked(experiment)
         with settings(
             patients=patients, draws=draws, patients_per_draw=patients_per_draw, calibration=calibration
         ) as chosen:
-            found = answer(chosen, chosen.read_calibration()).findings
-        console.print(f"[bold]{one}[/bold]")
-        say(findings_text(found) + "\n")
-        for reason in reasons(found):
+            findings = report(chosen, chosen.read_calibration()).findings
+        console.print(f"[bold]{experiment}[/bold]")
+        say(findings_text(findings) + "\n")
+        for reason in reasons(findings):
             say(f"{reason}\n")
-        missing += sum(not finding.met and not finding.why_not for finding in found)
+        missing += sum(not finding.met and not finding.why_not for finding in findings)
     say("Few patients and draws, to be quick: an estimate can lie outside an interval of so few draws.")
     say("Simulated patients; a research and design tool, not medical advice.")
     if missing:

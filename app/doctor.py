@@ -82,7 +82,7 @@ def _engine() -> str:
     started = time.perf_counter()
     trial = treat("ide_cel", patients=400)
     again = time.perf_counter() - started
-    share = trial.solution.failed_share
+    share = trial.failed_share
     return (
         f"first simulation {first:.1f} s, then {400 / again:.0f} patients/s over five years; failed share {share:.0%}"
     )

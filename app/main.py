@@ -44,14 +44,15 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder that gets one folder per run.")] = Path("runs"),
 ) -> None:
     """Run an experiment and write its report; without a name: the fit, and what combinations would add."""
-    from perdure.reports.registry import find_experiment
+    from perdure.reports.experiment_report import run_experiment
+    from perdure.reports.registry import find_report
 
-    experiment = find_experiment(name)
+    report = find_report(name)
     with settings(
         patients=patients, draws=draws, patients_per_draw=patients_per_draw, seed=seed, calibration=calibration,
         folder=out,
     ) as chosen:  # fmt: skip
-        folder = experiment.main(chosen)
+        folder = run_experiment(chosen, name, report)
     console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
     console.print(f"Figures, their numbers as CSV, and the manifest are beside it in {folder}", soft_wrap=True)
 
@@ -89,19 +90,27 @@ def follow(
 ) -> None:
     """Give virtual patients a plan, one line after the other, and say what a trial of each line would report."""
     from perdure.fitting.calibration.calibration import read_calibration
+    from perdure.fitting.posterior import Sizes
+    from perdure.reports.line_report import compare_plans, lines_table
     from perdure.reports.report import aligned
-    from perdure.trials.line_projection import follow_plan, table_of
 
     read = _read_plan(words)
     say(f"{read.text}\n")
+    wanted = (line,) if line else range(1, len(read.lines) + 1)
     with bar() as feed:
-        found = follow_plan(
-            read, population, read_calibration(calibration), line=line, months=months, patients=patients, draws=draws,
-            patients_per_draw=patients_per_draw, seed=seed, progress=feed,
-        )  # fmt: skip
-    say(aligned(*table_of(found)))
-    for one in found:
-        say(f"\n{one.name}, {one.footing.flag}: {one.footing.reason}.")
+        sizes = Sizes(patients, draws, patients_per_draw, seed, feed)
+        lines = [
+            compare_plans(
+                {f"line {number}": read}, population, read_calibration(calibration), line=number, months=months,
+                sizes=sizes,
+            )
+            for number in wanted
+        ]  # fmt: skip
+    head, _ = lines_table(lines[0], gains=False)
+    say(aligned(head, [row for comparison in lines for row in lines_table(comparison, gains=False)[1]]))
+    for comparison in lines:
+        footing = comparison.footings[0]
+        say(f"\n{comparison.arms[0].name}, {footing.flag}: {footing.reason}.")
     say("\nSimulated patients; a research and design tool, not medical advice.")
 
 
@@ -180,6 +189,12 @@ def version_option(version: Annotated[bool, typer.Option("--version", help="Show
 
         console.print(f"perdure {__version__}")
         raise typer.Exit
+
+
+def run_script(file: str) -> None:
+    """What `perdure run` does for an experiment that is started as a script or by `python -m`; same options."""
+    sys.argv = ["perdure", "run", Path(file).stem, *sys.argv[1:]]
+    main()
 
 
 def main() -> None:

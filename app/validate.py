@@ -9,6 +9,7 @@ import typer
 from perdure.app.console import bar, say
 
 if TYPE_CHECKING:
+    from perdure.fitting.posterior import Sizes
     from perdure.fitting.validation.user_evidence import UserValidation
 
 # Only what --help needs is imported here; the command imports what it runs.
@@ -30,11 +31,9 @@ def validate(
 
     studies = read_user_evidence(evidence)
     with bar() as feed:
-        found = validate_user_evidence(
-            studies, read_calibration(calibration), patients=patients, draws=draws, patients_per_draw=patients_per_draw,
-            seed=seed, progress=feed,
-        )  # fmt: skip
-    for line in lines(found):
+        sizes = Sizes(patients, draws, patients_per_draw, seed, feed)
+        validation = validate_user_evidence(studies, read_calibration(calibration), sizes=sizes)
+    for line in lines(validation):
         say(line)
 
 

@@ -1,8 +1,8 @@
 """How well a calibration explains what was reported: every item, reported and modelled, with the misfit."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,11 +14,12 @@ from .calibration.likelihood import ItemMatch
 from .calibration.predictions import arms_of, compare_sequences, plan_of
 from .calibration.problem import compare
 from .observations import Item, Study
-from .posterior import anchored, interval
+from .posterior import Numbers, Posterior, Sizes, no_progress, over_posterior
 from .studies import read_studies
 
 SEED = 20262
 """Virtual patients of the table; others than those of the fit, so that the misfit includes what was overfitted."""
+SIZES = Sizes(patients=600, patients_per_draw=150, seed=SEED)
 
 
 @dataclass(frozen=True)
@@ -64,34 +65,36 @@ def fit_table(
     *,
     studies: Iterable[Study] | None = None,
     roles: Sequence[str] = ("fit", "check"),
-    patients: int = 600,
-    draws: int = 40,
-    patients_per_draw: int = 150,
-    seed: int = SEED,
+    sizes: Sizes = SIZES,
     solver: Solver | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
 ) -> tuple[FitRow, ...]:
     """Compare a calibration with every item that the model computes, at the estimate and over posterior draws."""
     chosen = tuple(read_studies() if studies is None else studies)
     solver = solver or Solver(rtol=1e-5, workers=1)
-    draws = min(draws, len(calibration.draws))
-    best = compare(calibration.parameters(), chosen, n=patients, seed=seed, solver=solver, roles=roles)
-    few = compare(calibration.parameters(), chosen, n=patients_per_draw, seed=seed, solver=solver, roles=roles)
-    values: list[list[float]] = [[] for _ in best]
-    for k in range(draws):
-        rows = compare(calibration.draw(k), chosen, n=patients_per_draw, seed=seed, solver=solver, roles=roles)
-        for i, row in enumerate(rows):
-            values[i].append(row.model)
-        if progress is not None:
-            progress("fit table", k + 1, draws)
-    return tuple(fit_row(match, anchor.model, drawn) for match, anchor, drawn in zip(best, few, values, strict=True))
+
+    def matches(parameters: ParameterSet, patients: int) -> tuple[ItemMatch, ...]:
+        return compare(parameters, chosen, n=patients, seed=sizes.seed, solver=solver, roles=roles)
+
+    return fit_rows(over_posterior(matches, _all, calibration, sizes, label="fit table"))
 
 
-def fit_row(match: ItemMatch, anchor: float, drawn: Sequence[float]) -> FitRow:
-    """A row from the value at the estimate, there with as few patients as a draw has (`anchor`), and at the draws."""
-    top = 100.0 if match.item.unit == "%" else np.inf
-    low, high = interval(anchored(match.model, np.array(drawn), anchor, 0.0, top))
-    return FitRow(match.study, match.item, match.model, low, high, match.misfit)
+def _all(matches: tuple[ItemMatch, ...]) -> tuple[ItemMatch, ...]:
+    return matches
+
+
+def fit_rows(posterior: Posterior[tuple[ItemMatch, ...], tuple[ItemMatch, ...]]) -> tuple[FitRow, ...]:
+    """A row for every result that was matched at the estimate and at posterior draws."""
+    rows = []
+    for i, match in enumerate(posterior.value):
+        model = model_numbers(posterior, i).estimate
+        rows.append(FitRow(match.study, match.item, match.model, model.low, model.high, match.misfit))
+    return tuple(rows)
+
+
+def model_numbers(posterior: Posterior[tuple[ItemMatch, ...], tuple[ItemMatch, ...]], i: int) -> Numbers:
+    """What the model says of the i-th result at the estimate and at posterior draws, in the unit of the report."""
+    top = 100.0 if posterior.value[i].item.unit == "%" else np.inf
+    return posterior.numbers(lambda matches: matches[i].model, 0.0, top)
 
 
 def _number(value: float, form: str) -> str:
@@ -103,6 +106,7 @@ def _number(value: float, form: str) -> str:
 
 THERAPY_SEED = 20263
 """Virtual patients of the table; others than those of the fit."""
+THERAPY_SIZES = Sizes(patients=600, draws=12, patients_per_draw=150, seed=THERAPY_SEED)
 
 _ROLES = ("fit", "check")
 
@@ -129,12 +133,8 @@ def therapy_table(
     calibration: Calibration,
     *,
     studies: Sequence[Study] | None = None,
-    patients: int = 600,
-    draws: int = 12,
-    patients_per_draw: int = 150,
-    seed: int = THERAPY_SEED,
+    sizes: Sizes = THERAPY_SIZES,
     threads: int = 2,
-    progress: Callable[[str, int, int], None] | None = None,
 ) -> tuple[TherapyRow, ...]:
     """Compare a calibration with every result about a therapy, at the estimate and over posterior draws.
 
@@ -143,43 +143,29 @@ def therapy_table(
     """
     every = tuple(read_studies() if studies is None else studies)
     chosen = tuple(study for study in every if study.scenarios)
-    draws = min(draws, len(calibration.draws))
-    done = 0
 
-    def all_of(parameters: ParameterSet, n: int, label: str) -> tuple[ItemMatch, ...]:
-        nonlocal done
-        solver = Solver(rtol=1e-4, workers=1)
-        found: list[ItemMatch] = []
+    def matches(parameters: ParameterSet, patients: int) -> tuple[ItemMatch, ...]:
+        def of(study: Study) -> tuple[ItemMatch, ...]:
+            solver = Solver(rtol=1e-4, workers=1)
+            return compare_sequences(parameters, [study], n=patients, seed=sizes.seed, roles=_ROLES, solver=solver)
+
         with ThreadPoolExecutor(threads) as pool:
-            jobs = pool.map(
-                lambda study: compare_sequences(parameters, [study], n=n, seed=seed, roles=_ROLES, solver=solver),
-                chosen,
-            )
-            for rows in jobs:
-                found += rows
-        done += 1
-        if progress is not None:
-            progress(label, done, draws + 2)
-        return tuple(found)
+            return tuple(match for rows in pool.map(of, chosen) for match in rows)
 
-    best = all_of(calibration.parameters(), patients, "every therapy")
-    few = all_of(calibration.parameters(), patients_per_draw, "every therapy")
-    drawn = [all_of(calibration.draw(k), patients_per_draw, "every therapy") for k in range(draws)]
+    posterior = over_posterior(matches, _all, calibration, sizes, label="every therapy")
     by_study = {study.study: study for study in every}
+    quiet = replace(sizes, progress=no_progress)
     rows = [
         TherapyRow(row, read_therapy(by_study[row.study].product), _given(by_study[row.study]), 1)
-        for row in fit_table(
-            calibration, studies=every, patients=patients, draws=draws, patients_per_draw=patients_per_draw, seed=seed
-        )
+        for row in fit_table(calibration, studies=every, sizes=quiet)
         if not row.item.scenario
     ]
-    for i, match in enumerate(best):
-        study = by_study[match.study]
-        scenario = study.scenario(match.item.scenario)
-        row = fit_row(match, few[i].model, [one[i].model for one in drawn])
-        rows.append(TherapyRow(row, therapy_of(study, match.item), plan_of(scenario).text, scenario.line))
+    for row in fit_rows(posterior):
+        study = by_study[row.study]
+        scenario = study.scenario(row.item.scenario)
+        rows.append(TherapyRow(row, therapy_of(study, row.item), plan_of(scenario).text, scenario.line))
     order = {therapy.key: place for place, therapy in enumerate(by_group())}
-    return tuple(sorted(rows, key=lambda one: (order[one.therapy.key], one.row.study)))
+    return tuple(sorted(rows, key=lambda row: (order[row.therapy.key], row.row.study)))
 
 
 def _given(study: Study) -> str:

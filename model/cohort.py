@@ -25,7 +25,7 @@ from .. import __version__
 from ..parameters.errors import InputError, RangeError, RegimenError, SimulationError, unknown
 from ..parameters.parameter_set import ParameterSet
 from ..parameters.patients import Draws, draw, make_patients
-from .endpoints import Outcomes, Visits, outcomes_of_part
+from .endpoints import BY_BRANCH, Outcomes, Visits, outcomes_of_part
 from .engine.source import engine_source
 from .imwg import Response
 from .myeloma import cast_of
@@ -42,7 +42,6 @@ LEFT_OUT = "soluble_bcma"
 """The one endpoint with a value per visit, which would need more memory than all others together."""
 
 _BRANCHES = ("relapse", "eradicated")
-_BY_BRANCH = ("weight", "persistence", "least_tumour", "tumour_at_progression")
 _ARRAYS = tuple(each.name for each in fields(Outcomes) if each.name not in {"visits", "responses", LEFT_OUT})
 
 
@@ -80,7 +79,7 @@ class _RunningOutcomes:
 
     def add(self, first: int, arrays: Mapping[str, np.ndarray]) -> None:
         for name, values in arrays.items():
-            axis = 1 if name in _BY_BRANCH else 0
+            axis = 1 if name in BY_BRANCH else 0
             if name not in self.arrays:
                 shape = list(values.shape)
                 shape[axis] = self.n

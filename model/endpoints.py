@@ -4,9 +4,10 @@ Every virtual patient has two branches: the tumour comes back if it was not erad
 does (weight P), P being the probability of eradication. Nothing is drawn for it, so that results are smooth.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -110,6 +111,10 @@ class Visits:
         return np.unique(np.round(np.concatenate([fine, late, self.days, [self.until]]), 6))
 
 
+BY_BRANCH = ("weight", "persistence", "least_tumour", "tumour_at_progression")
+"""Outcomes that are arrays (2, n); the others have a row per patient."""
+
+
 @dataclass(frozen=True, eq=False)
 class Outcomes:
     """What a trial would report of its virtual patients; arrays (2, n) have the branches relapse and eradicated.
@@ -139,6 +144,30 @@ class Outcomes:
     def n(self) -> int:
         """Number of virtual patients, those without a result included."""
         return self.weight.shape[1]
+
+    def among(self, keep: np.ndarray) -> "Outcomes":
+        """The same with only some patients counted: `keep` (n,) or, by branch, (2, n); others get no weight."""
+        return replace(self, weight=self.weight * keep)
+
+    @classmethod
+    def concatenate(cls, parts: "Sequence[Outcomes]") -> "Outcomes":
+        """Outcomes of several groups of patients, seen at the same visits, as those of one arm."""
+        values: dict[str, Any] = {"visits": parts[0].visits}
+        for field in fields(cls):
+            columns = [getattr(part, field.name) for part in parts]
+            if field.name == "responses":
+                values[field.name] = tuple(
+                    Response(
+                        **{
+                            each.name: np.concatenate([getattr(column[branch], each.name) for column in columns])
+                            for each in fields(Response)
+                        }
+                    )
+                    for branch in (0, 1)
+                )
+            elif field.name != "visits":
+                values[field.name] = np.concatenate(columns, axis=1 if field.name in BY_BRANCH else 0)
+        return cls(**values)
 
     @cached_property
     def flat_weight(self) -> np.ndarray:

@@ -21,7 +21,7 @@ from .regimens.plan import Plan, wait_for_cells
 from .regimens.regimen import Regimen
 from .regimens.rules import every
 from .simulate import Solver, simulate
-from .solution import Solution
+from .solution import Failure, Solution
 
 STEP = 3.5
 """Days between recorded values; visits are whole multiples of it."""
@@ -46,6 +46,8 @@ class LineOutcomes:
         Endpoints from then on; those who never come to it have weight zero.
     share
         Share of the patients who come to it.
+    failures
+        Patients who could not be integrated.
     """
 
     number: int
@@ -53,6 +55,7 @@ class LineOutcomes:
     since: np.ndarray
     outcomes: Outcomes
     share: float
+    failures: tuple[Failure, ...] = ()
 
 
 def follow_line(
@@ -131,7 +134,8 @@ def follow_line(
     found = replace(found, weight=found.weight * alive)
     came = np.isfinite(begun)
     return LineOutcomes(
-        line, plan.lines[line - 1].regimen, begun + offset, found, float(np.sum(alive * came) / n)
+        line, plan.lines[line - 1].regimen, begun + offset, found, float(np.sum(alive * came) / n),
+        tuple(solution.failures),
     )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """How a difference splits between mechanisms, as a table and as a picture."""
 
+from ..fitting.posterior import Estimate
 from ..trials.attribution import Decomposition
 from ..trials.coalitions import MECHANISMS
-from ..trials.projection import Estimate
 from .figures.contributions import contribution_picture
 from .figures.picture import Picture
 from .figures.rows import EffectRowToDraw

@@ -1,7 +1,7 @@
 """Everything that a report on a fit shows, computed once, with names that people can read."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,6 +18,8 @@ from ..fitting.calibration.search_space import SearchSpace
 from ..fitting.fit_table import FitRow
 from ..fitting.identifiability.verdict import settling_evidence, verdicts
 from ..fitting.observations import Item, Study
+from ..fitting.posterior import Progress, Sizes, no_progress
+from ..fitting.validation.user_evidence import SEED as HELD_OUT_SEED
 from ..fitting.validation.user_evidence import UserValidation, validate_user_evidence
 from ..model.therapy import read_therapies, read_therapy
 from ..trials.prevalence_projection import TwoPopulations, project_both
@@ -126,9 +128,6 @@ def _renamed(value: object, words: Mapping[str, str]) -> object:
     return value
 
 
-Progress = Callable[[str, int, int], None]
-
-
 @dataclass(frozen=True)
 class ReportSizes:
     """Virtual patients and posterior draws where the report simulates: results held out, and both kinds of patients."""
@@ -137,6 +136,10 @@ class ReportSizes:
     draws: int = 12
     patients_per_draw: int = 80
     repeats: int = 40
+
+    def of(self, progress: Progress | None) -> Sizes:
+        """The sizes of a projection."""
+        return Sizes(self.patients, self.draws, self.patients_per_draw, progress=progress or no_progress)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,10 +199,8 @@ def contents(
         held = _held_out(calibration, problem, sizes, progress)
     with folder.timed("two populations"):
         populations = project_both(
-            calibration, patients=sizes.patients, draws=min(sizes.draws, len(calibration.draws)),
-            patients_per_draw=sizes.patients_per_draw, plausible=3 * sizes.patients, repeats=sizes.repeats,
-            progress=progress,
-        )  # fmt: skip
+            calibration, sizes=sizes.of(progress), plausible=3 * sizes.patients, repeats=sizes.repeats
+        )
     told = _readable(assessed, problem.space, points, {**numbers, **results}, numbers)
     return FitContents(
         calibration, problem, points, emulator, told, numbers, results, *checks, held, populations
@@ -221,10 +222,8 @@ def _held_out(
             if (kept := tuple(item for item in study.items if _held(study, item, of_sequences)))
         ]
         if chosen:
-            found.append(validate_user_evidence(
-                chosen, calibration, patients=max(10, patients), draws=max(2, draws),
-                patients_per_draw=max(10, per_draw), shipped=(), progress=progress,
-            ))  # fmt: skip
+            few = Sizes(max(10, patients), max(2, draws), max(10, per_draw), HELD_OUT_SEED, progress or no_progress)
+            found.append(validate_user_evidence(chosen, calibration, sizes=few, shipped=()))
     if not found:
         return None
     rows = tuple(row for one in found for row in one.rows)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..fitting.posterior import Estimate
 from ..trials.compare import EVERYBODY, Comparison
 from ..trials.measures import MEDIAN_PFS, RESTRICTED_PFS, Measure
-from ..trials.projection import BAND_MONTHS, Estimate
 from .figures.along import LineToDraw
 from .figures.curves import CurveToDraw
 from .figures.forest import effect_picture
@@ -22,38 +22,37 @@ INTERVAL = "Value at the estimate (central 95 % of posterior draws). NR: not rea
 
 
 def pfs_picture(
-    found: Comparison, *, name: str, title: str, arms: Sequence[str] = (), note: str = "", months: float = 0.0
+    comparison: Comparison, *, name: str, title: str, arms: Sequence[str] = (), note: str = "", months: float = 0.0
 ) -> Picture:
     """Progression-free survival of some arms (all by default), with the band of the posterior draws.
 
     Five curves are about the most that stay legible.
     """
-    wanted = [arm.name for arm in found.arms if not arms or arm.name in arms]
-    first = found.treated[0].outcomes.visits.months
+    wanted = [arm.name for arm in comparison.arms if not arms or arm.name in arms]
+    first = comparison.results[0].outcomes.visits.months
     until = min(months, first) if months else first
     every = 12 if until > 30 else 6 if until > 12 else 3
-    curves = [curve_of(found, arm, sample=arm == wanted[0]) for arm in wanted]
-    told = note or "Simulated; the same virtual patients in every arm."
+    curves = [curve_of(comparison, arm, sample=arm == wanted[0]) for arm in wanted]
+    words = note or "Simulated; the same virtual patients in every arm."
     return survival_picture(
         curves, name=name, title=title, horizon_months=float(until), risk_every_months=every,
-        note=f"{told} Dashed lines: first arm only.",
+        note=f"{words} Dashed lines: first arm only.",
     )  # fmt: skip
 
 
-def curve_of(found: Comparison, arm: str, *, sample: bool = False) -> CurveToDraw:
+def curve_of(comparison: Comparison, arm: str, *, sample: bool = False) -> CurveToDraw:
     """One arm's curve, with its band and, where it was measured, its median.
 
     `sample` adds the sampling error of a trial of `TRIAL_SIZE` patients; one pair of dashed lines is legible, not four.
     """
-    i = [one.name for one in found.arms].index(arm)
-    outcomes = found.treated[i].outcomes
+    outcomes = comparison.result(arm).outcomes
     curve = outcomes.progression_free(patients=float(outcomes.usable.sum()))
-    band = found.band(arm)
+    band = comparison.band(arm)
     low, high = np.nanpercentile(band, [2.5, 97.5], axis=0) if len(band) else (None, None)
-    months = BAND_MONTHS[: found.curves.shape[2]]
+    months = comparison.months
     sampled = outcomes.progression_free(patients=TRIAL_SIZE).interval_at(months) if sample else (None, None)
-    measured = MEDIAN_PFS.name in [one.name for one in found.measures]
-    median = found.estimate(arm, MEDIAN_PFS) if measured else Estimate(curve.median(), np.nan, np.nan)
+    measured = MEDIAN_PFS.name in [measure.name for measure in comparison.measures]
+    median = comparison.estimate(arm, MEDIAN_PFS) if measured else Estimate(curve.median(), np.nan, np.nan)
     return CurveToDraw(
         label=arm, times=curve.times, survival=curve.survival, at_risk=curve.at_risk, censor_times=curve.censor_times,
         band_times=months, parameter_low=low, parameter_high=high, sample_low=sampled[0], sample_high=sampled[1],
@@ -62,17 +61,17 @@ def curve_of(found: Comparison, arm: str, *, sample: bool = False) -> CurveToDra
 
 
 def gain_picture(
-    found: Comparison, *, name: str, title: str, measure: Measure = RESTRICTED_PFS, against: str = "",
+    comparison: Comparison, *, name: str, title: str, measure: Measure = RESTRICTED_PFS, against: str = "",
     groups: Sequence[str] = (EVERYBODY,), sides: tuple[str, str] = ("worse", "better"), note: str = "",
 ) -> Picture:  # fmt: skip
     """What every arm gains over another one (the first by default), in everybody or group by group."""
-    reference = against or found.arms[0].name
+    reference = against or comparison.arms[0].name
     rows = []
     for group in groups:
-        for arm, footing in zip(found.arms, found.footings, strict=True):
+        for arm, footing in zip(comparison.arms, comparison.footings, strict=True):
             if arm.name == reference:
                 continue
-            gain = found.gain(arm.name, measure, reference, group)
+            gain = comparison.gain(arm.name, measure, reference, group)
             if np.isfinite(gain.value):
                 label = arm.name if len(groups) == 1 else f"{arm.name}: {group}"
                 rows.append(EffectRowToDraw(label, gain.value, gain.low, gain.high, not footing.calibrated))
@@ -83,73 +82,79 @@ def gain_picture(
 
 
 def line_along(
-    found: Comparison, label: str, x: Sequence[float], arms: Sequence[str], measure: Measure, *, against: str = "",
+    comparison: Comparison, label: str, x: Sequence[float], arms: Sequence[str], measure: Measure, *, against: str = "",
     group: str = EVERYBODY,
 ) -> LineToDraw:  # fmt: skip
     """A measure of some arms (or what they gain over another) along what they differ in, for `along_picture`."""
     if against:
-        values = [found.gain(arm, measure, against, group) for arm in arms]
+        values = [comparison.gain(arm, measure, against, group) for arm in arms]
     else:
-        values = [found.estimate(arm, measure, group) for arm in arms]
+        values = [comparison.estimate(arm, measure, group) for arm in arms]
     return LineToDraw(label, x, [v.value for v in values], [v.low for v in values], [v.high for v in values])
 
 
 def table_of(
-    found: Comparison, title: str, *, gains: Sequence[Measure] = (RESTRICTED_PFS,), group: str = EVERYBODY,
+    comparison: Comparison, title: str, *, gains: Sequence[Measure] = (RESTRICTED_PFS,), group: str = EVERYBODY,
     measures: Sequence[Measure] = (), form: str = ".1f",
 ) -> Table:  # fmt: skip
     """Every arm with its measures, and what it gains over the first."""
-    shown = tuple(measures) or found.measures[:-1]
-    first = found.arms[0].name
+    shown = tuple(measures) or comparison.measures[:-1]
+    first = comparison.arms[0].name
     head = ("arm", *(m.label for m in shown), *(f"gain in {m.label}" for m in gains), "standing")
     rows = []
-    for arm, footing in zip(found.arms, found.footings, strict=True):
-        values = [found.estimate(arm.name, m, group).text(form) for m in shown]
-        more = ["" if arm.name == first else found.gain(arm.name, m, "", group).text(f"+{form}") for m in gains]
+    for arm, footing in zip(comparison.arms, comparison.footings, strict=True):
+        values = [comparison.estimate(arm.name, m, group).text(form) for m in shown]
+        more = ["" if arm.name == first else comparison.gain(arm.name, m, "", group).text(f"+{form}") for m in gains]
         rows.append((arm.name, *values, *more, footing.flag))
     return Table(title, head, rows, f"{INTERVAL} Gains: against {first}, in the same virtual patients.")
 
 
-def group_table(found: Comparison, title: str, arm: str, measure: Measure = RESTRICTED_PFS) -> Table:
+def group_table(comparison: Comparison, title: str, arm: str, measure: Measure = RESTRICTED_PFS) -> Table:
     """For whom: what an arm gains over the first in every group, and in what share of the draws it gains at all."""
     rows = [
         (
-            group, found.share(group).text(".0f"), found.estimate(found.arms[0].name, measure, group).text(".1f"),
-            found.gain(arm, measure, "", group).text("+.1f"), f"{100 * found.chance(arm, measure, '', group):.0f}",
+            group, comparison.share(group).text(".0f"), comparison.estimate(comparison.arms[0].name, measure, group).text(".1f"),
+            comparison.gain(arm, measure, "", group).text("+.1f"), f"{100 * comparison.chance(arm, measure, '', group):.0f}",
         )
-        for group in found.groups
+        for group in comparison.groups
     ]  # fmt: skip
-    head = ("patients", "share, %", f"{found.arms[0].name}: {measure.label}", f"gain with {arm}", "draws that gain, %")
+    head = (
+        "patients",
+        "share, %",
+        f"{comparison.arms[0].name}: {measure.label}",
+        f"gain with {arm}",
+        "draws that gain, %",
+    )
     return Table(title, head, rows, INTERVAL)
 
 
-def numbers_of(found: Comparison, *, gains: Sequence[Measure] = (RESTRICTED_PFS,)) -> list[NumberRow]:
+def numbers_of(comparison: Comparison, *, gains: Sequence[Measure] = (RESTRICTED_PFS,)) -> list[NumberRow]:
     """Every number of a comparison, for `numbers.csv`."""
     rows = []
-    for group in found.groups:
+    for group in comparison.groups:
         where = "" if group == EVERYBODY else f" ({group})"
-        for arm in found.arms:
-            for measure in found.measures:
-                value = found.estimate(arm.name, measure, group)
+        for arm in comparison.arms:
+            for measure in comparison.measures:
+                value = comparison.estimate(arm.name, measure, group)
                 rows.append(estimate_row(arm.name + where, measure.name, value, measure.unit))
-            for measure in gains if arm is not found.arms[0] else ():
-                gain = found.gain(arm.name, measure, "", group)
+            for measure in gains if arm is not comparison.arms[0] else ():
+                gain = comparison.gain(arm.name, measure, "", group)
                 rows.append(estimate_row(arm.name + where, f"gain in {measure.name}", gain, measure.unit))
     return rows
 
 
-def notices_of(found: Comparison) -> list[str]:
+def notices_of(comparison: Comparison) -> list[str]:
     """Where every arm stands: calibrated or extrapolated, and why; arms of one standing share a line."""
     lines: dict[str, list[str]] = {}
-    for arm, footing in zip(found.arms, found.footings, strict=True):
+    for arm, footing in zip(comparison.arms, comparison.footings, strict=True):
         lines.setdefault(f"{footing.flag}. {footing.reason[0].upper()}{footing.reason[1:]}.", []).append(arm.name)
     return [f"{', '.join(names)}: {line}" for line, names in lines.items()]
 
 
-def given_of(*found: Comparison) -> list[tuple[str, str]]:
+def given_of(*comparisons: Comparison) -> list[tuple[str, str]]:
     """What the arms of comparisons are given, in plain words; arms that are given the same share a line."""
     lines: dict[str, list[str]] = {}
-    for one in found:
-        for arm in one.arms:
+    for comparison in comparisons:
+        for arm in comparison.arms:
             lines.setdefault(arm.plan.text, []).append(arm.name)
     return [(", ".join(dict.fromkeys(names)), text) for text, names in lines.items()]

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..trials.adam import adrs, adsl, adtte
 from ..trials.analysis import Analysis, ArmSummary, Effect, Interval
-from ..trials.design_run import DesignResult, arm_of, read_design, run
+from ..trials.design_run import DesignResult, arm_of, read_design, run_design
 from .figures.curves import CurveToDraw
 from .figures.picture import Picture
 from .figures.power_curve import AssuranceToDraw, PowerToDraw, effect_picture_of_draws, power_picture
@@ -341,11 +341,7 @@ def design_report(
     with new_run(settings.folder, "design", settings.command, seeds) as folder:
         folder.note_input(file)
         with folder.timed("simulation"):
-            found = run(
-                design, calibration, arm=which, sizes=sizes, trials=trials, patients=settings.patients,
-                draws=settings.draws, patients_per_draw=settings.patients_per_draw, seed=settings.seed,
-                progress=settings.progress,
-            )  # fmt: skip
+            found = run_design(design, calibration, arm=which, trial_sizes=sizes, trials=trials, sizes=settings.sizes)
         with folder.timed("pictures"):
             sections = sections_of(found)
         for sentence in sentences(found):

@@ -1,10 +1,10 @@
-"""What an experiment found, told in three places: on the console, in the folder of the run, in its report."""
+"""Run an experiment, and report it in three places: on the console, in the folder of the run, in its report."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..fitting.calibration.calibration import Calibration
+from ..fitting.calibration.calibration import Calibration, is_file
 from .figures.picture import Picture
 from .report import Report, Section, Table, aligned, cell_text, write_report
 from .run_files import NumberRow, write_numbers
@@ -42,12 +42,12 @@ class Finding:
     @property
     def verdict(self) -> str:
         """One word or two for tables."""
-        return "shown" if self.met else "not shown, known" if self.why_not else "NOT SHOWN"
+        return "reproduced" if self.met else "not reproduced, known" if self.why_not else "NOT REPRODUCED"
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """What an experiment found.
+class ExperimentReport:
+    """What an experiment has to report.
 
     Attributes
     ----------
@@ -61,6 +61,10 @@ class Answer:
         What a reader must know first: extrapolations, assumptions.
     given
         Arms, and what they are given as it was read, in plain words.
+    seeds
+        Further seeds than those of the virtual patients and of the calibration.
+    failures
+        Patients who could not be integrated.
     """
 
     title: str
@@ -71,6 +75,8 @@ class Answer:
     notices: Sequence[str] = ()
     findings: Sequence[Finding] = ()
     given: Sequence[tuple[str, str]] = ()
+    seeds: Mapping[str, object] = field(default_factory=dict)
+    failures: Sequence[object] = ()
 
     @property
     def pictures(self) -> list[Picture]:
@@ -83,24 +89,36 @@ class Answer:
         return [table for section in self.sections for table in section.tables]
 
 
-def tell(
-    settings: Settings, name: str, answer: Callable[[Settings, Calibration], Answer], *, inputs: Sequence[Path] = ()
-) -> Path:
-    """Find the answer, say it, write the run: report, pictures, tables and numbers; returns its folder.
+Reporter = Callable[[Settings, Calibration], ExperimentReport]
+"""The `report` of an experiment."""
 
-    `inputs` are files of the user that went in; the manifest holds their checksums.
+
+def run_experiment(settings: Settings, name: str, report: Reporter, *, inputs: Sequence[Path] = ()) -> Path:
+    """Run an experiment, print its answer, and write the run: report, pictures, tables and numbers.
+
+    Parameters
+    ----------
+    inputs
+        Files of the user that went in; the manifest holds their checksums.
+
+    Returns
+    -------
+    Path
+        The folder of the run.
     """
     calibration = settings.read_calibration()
     seeds = {"virtual patients": settings.seed, "calibration": calibration.about.get("seed")}
     with new_run(settings.folder, name, settings.command, seeds) as folder:
-        for file in inputs:
+        for file in (*inputs, *([Path(settings.calibration)] if is_file(settings.calibration) else [])):
             folder.note_input(file)
         with folder.timed("simulation and pictures"):
-            found = answer(settings, calibration)
-        sections = [*found.sections, *([_section(found.findings)] if found.findings else [])]
-        if found.given:
-            sections.append(Section("What was given", tables=[Table("Given", ("arms", "read as"), found.given)]))
-        for sentence in found.sentences:
+            answer = report(settings, calibration)
+        folder.note_seeds(answer.seeds)
+        folder.note_failures(answer.failures)
+        sections = [*answer.sections, *([_section(answer.findings)] if answer.findings else [])]
+        if answer.given:
+            sections.append(Section("What was given", tables=[Table("Given", ("arms", "read as"), answer.given)]))
+        for sentence in answer.sentences:
             settings.say(sentence)
         for table in (table for section in sections for table in section.tables):
             cells = [tuple(map(cell_text, row)) for row in table.rows]
@@ -108,19 +126,19 @@ def tell(
             folder.write_table(
                 file_name(table.title), {name: [row[i] for row in table.rows] for i, name in enumerate(table.columns)}
             )
-        for picture in found.pictures:
+        for picture in answer.pictures:
             folder.save(picture)
-        write_numbers(folder, found.numbers)
+        write_numbers(folder, answer.numbers)
         folder.write_json("calibration", {"name": calibration.name, "about": calibration.about})
-        report = Report(
-            title=found.title,
-            subtitle=found.subtitle,
-            intro="\n\n".join(found.sentences),
-            notices=found.notices,
+        page = Report(
+            title=answer.title,
+            subtitle=answer.subtitle,
+            intro="\n\n".join(answer.sentences),
+            notices=answer.notices,
             sections=sections,
             manifest=folder.manifest(),
         )
-        write_report(folder.path / "report.html", report)
+        write_report(folder.path / "report.html", page)
     return folder.path
 
 
@@ -143,11 +161,11 @@ def findings_text(findings: Sequence[Finding]) -> str:
 
 
 def reasons(findings: Sequence[Finding]) -> list[str]:
-    """Why known findings are not shown, each reason once."""
+    """Why findings are not reproduced, each reason once."""
     return list(dict.fromkeys(f"{f.what}: {f.why_not}" for f in findings if not f.met and f.why_not))
 
 
 def _section(findings: Sequence[Finding]) -> Section:
-    text = "What is known of this question, and whether the model shows it (perdure check does the same)."
+    text = "What is known of this question, and whether the model reproduces it (perdure check does the same)."
     table = Table("Findings", _HEAD, _rows(findings))
-    return Section("Is it what is known?", "\n\n".join((text, *reasons(findings))), tables=[table])
+    return Section("Agreement with published findings", "\n\n".join((text, *reasons(findings))), tables=[table])

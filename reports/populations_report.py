@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from ..fitting.prevalence.weights import NOTABLE
+from ..trials.measures import RESTRICTED_MONTHS
 from ..trials.prevalence_projection import (
     COMPLETE,
     EQUAL_START,
@@ -18,7 +19,6 @@ from ..trials.prevalence_projection import (
     SAMPLED,
     TwoPopulations,
 )
-from ..trials.projection import RESTRICTED_MONTHS
 from .figures.picture import Picture
 from .figures.two_populations import MethodsRowToDraw, methods_picture
 

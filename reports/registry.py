@@ -1,29 +1,18 @@
-"""The experiments on the shelf: every module of this folder that asks a question in its first line."""
+"""Registry of the experiments: every module of `experiments/` that asks a question in its first line."""
 
 import ast
 import importlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ..parameters.errors import unknown
 
 if TYPE_CHECKING:  # the list of questions is there at once, without model and pictures
-    from ..fitting.calibration.calibration import Calibration
-    from .experiment_report import Answer
-    from .settings import Settings
+    from .experiment_report import Reporter
 
 _FOLDER = Path(__file__).parent.parent / "experiments"
-
-
-class Experiment(Protocol):
-    """What an experiment module offers to the command line, beside its own `run(...)`."""
-
-    def main(self, settings: "Settings") -> Path:
-        """Run, print, draw, and return the folder of the run."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -53,13 +42,19 @@ def all_experiments() -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def find_experiment(name: str) -> Experiment:
-    """Import an experiment by name; an unknown name is an error with near matches."""
+def find_report(name: str) -> "Reporter":
+    """The function of an experiment that computes its answer and puts it into a report.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such experiment.
+    """
     names = [entry.name for entry in all_experiments()]
     if name not in names:
         problem = unknown("experiment", name, names)
         raise type(problem)(f"{problem} 'perdure experiments' lists them.")
-    return importlib.import_module(f"perdure.experiments.{name}")  # type: ignore[return-value]
+    return importlib.import_module(f"perdure.experiments.{name}").report
 
 
 def checked_experiments() -> tuple[str, ...]:
@@ -68,19 +63,19 @@ def checked_experiments() -> tuple[str, ...]:
     for entry in all_experiments():
         tree = ast.parse((_FOLDER / f"{entry.name}.py").read_text(encoding="utf-8"))
         functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-        names += [entry.name] if {"answer", "findings"} <= functions else []
+        names += [entry.name] if {"report", "findings"} <= functions else []
     return tuple(names)
 
 
-def find_answer(name: str) -> "Callable[[Settings, Calibration], Answer]":
-    """The function of an experiment that finds its answer, with what is known of the question.
+def find_checked(name: str) -> "Reporter":
+    """The same for an experiment with published findings to check.
 
     Raises
     ------
     UnknownNameError
-        If there is no such experiment, or it has no known findings to check.
+        If there is no such experiment, or it has no published findings to check.
     """
-    module = find_experiment(name)
+    report = find_report(name)
     if name not in checked_experiments():
         raise unknown("experiment with known findings", name, checked_experiments())
-    return module.answer  # type: ignore[attr-defined]
+    return report

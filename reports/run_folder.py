@@ -67,6 +67,10 @@ class RunFolder:
             raise FileError(f"{file}: there is no such file to note as an input.")
         self._inputs.append({"path": str(path), "bytes": file.stat().st_size, "sha256": sha256(file)})
 
+    def note_seeds(self, seeds: Mapping[str, object]) -> None:
+        """Put further seeds into the manifest, by what they are for."""
+        self._seeds.update(seeds)
+
     def note_failures(self, failures: Iterable[object]) -> None:
         """Put what failed into the manifest: failed patients, or sentences, or mappings.
 

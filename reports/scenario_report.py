@@ -1,34 +1,41 @@
 """A scenario of the user's own, projected: every arm with efficacy and risk, on the same virtual patients."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from ..fitting.calibration.calibration import Calibration
+from ..fitting.posterior import Sizes
 from ..model.therapy import read_therapy
 from ..parameters.errors import InputError
+from ..trials.arm import Arm
 from ..trials.attribution import decompose
-from ..trials.compare import Arm, Comparison, compare
+from ..trials.compare import Comparison, compare
 from ..trials.design import TrialScenario, read_scenario
 from ..trials.measures import ALIVE_24, EFFICACY, PFS_24, RESTRICTED_PFS, SEVERE_CRS, SEVERE_ICANS
 from .attribution_report import HEAD, cells_of, why_picture
 from .comparison_report import gain_picture, notices_of, numbers_of, pfs_picture, table_of
-from .experiment_report import Answer, tell
+from .experiment_report import ExperimentReport, Reporter, run_experiment
 from .report import Section, Table
 from .settings import Settings
 
 MONTHS = 60.0
 MOST_CURVES = 5
+PROJECTION = Sizes()
 MEASURES = (*EFFICACY, ALIVE_24, SEVERE_CRS, SEVERE_ICANS)
 
 
 def project(
-    scenario: TrialScenario, calibration: Calibration, *, months: float = MONTHS, every: float = 28.0, **sizes: object
+    scenario: TrialScenario,
+    calibration: Calibration,
+    *,
+    sizes: Sizes = PROJECTION,
+    months: float = MONTHS,
+    every: float = 28.0,
 ) -> Comparison:
     """Every arm of a scenario; what is reported is the first line of its plan, and the first arm is the reference."""
     arms = [Arm(arm.name, arm.plan, arm.population) for arm in scenario.arms]
-    return compare(arms, calibration, measures=MEASURES, months=months, every=every, **sizes)  # type: ignore[arg-type]
+    return compare(arms, calibration, measures=MEASURES, sizes=sizes, months=months, every=every)
 
 
 def project_file(file: Path, settings: Settings, *, why: bool = True) -> Path:
@@ -41,70 +48,73 @@ def project_file(file: Path, settings: Settings, *, why: bool = True) -> Path:
     InputError
         If the file is wrong (`read_scenario`).
     """
-    return tell(settings, "project", answer_of(read_scenario(file), why=why), inputs=(file,))
+    return run_experiment(settings, "project", report_of(read_scenario(file), why=why), inputs=(file,))
 
 
-def answer_of(scenario: TrialScenario, *, why: bool = True) -> Callable[[Settings, Calibration], Answer]:
-    """How the question of a scenario is answered."""
+def report_of(scenario: TrialScenario, *, why: bool = True) -> Reporter:
+    """The report of a scenario, to be run like that of an experiment."""
 
-    def answer(settings: Settings, calibration: Calibration) -> Answer:
-        found = project(scenario, calibration, **settings.sizes)
+    def report(settings: Settings, calibration: Calibration) -> ExperimentReport:
+        comparison = project(scenario, calibration, sizes=settings.sizes)
         cells = _with_cells(scenario)
         shown = tuple(measure for measure in MEASURES if cells or measure not in (SEVERE_CRS, SEVERE_ICANS))
-        drawn = [arm.name for arm in found.arms[:MOST_CURVES]]
-        pictures = [pfs_picture(found, name="pfs", title=scenario.title, arms=drawn)]
-        if len(found.arms) > 1:
-            pictures.append(gain_picture(found, name="gain", title=f"Against {found.arms[0].name}"))
-        sections = [reason_section(found, calibration, settings)] if why and len(found.arms) > 1 else []
-        return Answer(
+        drawn = [arm.name for arm in comparison.arms[:MOST_CURVES]]
+        pictures = [pfs_picture(comparison, name="pfs", title=scenario.title, arms=drawn)]
+        if len(comparison.arms) > 1:
+            pictures.append(gain_picture(comparison, name="gain", title=f"Against {comparison.arms[0].name}"))
+        sections = [reason_section(comparison, calibration, settings)] if why and len(comparison.arms) > 1 else []
+        return ExperimentReport(
             title=scenario.title,
-            subtitle=f"Projection of {len(found.arms)} arms on the same virtual patients",
-            sentences=sentences(found),
+            subtitle=f"Projection of {len(comparison.arms)} arms on the same virtual patients",
+            sentences=sentences(comparison),
             sections=(
                 Section(
-                    "Efficacy and risk", _TEXT if cells else "", pictures, [table_of(found, "Arms", measures=shown)]
+                    "Efficacy and risk",
+                    _TEXT if cells else "",
+                    pictures,
+                    [table_of(comparison, "Arms", measures=shown)],
                 ),
                 *sections,
                 Section("What was given", "", tables=[plans_table(scenario)]),
             ),
-            numbers=numbers_of(found),
-            notices=[*notices_of(found), *([_FIRST] if any(len(arm.plan.lines) > 1 for arm in scenario.arms) else [])],
+            numbers=numbers_of(comparison),
+            notices=[
+                *notices_of(comparison),
+                *([_FIRST] if any(len(arm.plan.lines) > 1 for arm in scenario.arms) else []),
+            ],
         )
 
-    return answer
+    return report
 
 
-def sentences(found: Comparison) -> tuple[str, ...]:
+def sentences(comparison: Comparison) -> tuple[str, ...]:
     """The answer in words: what every arm gains over the first, and how sure that is."""
-    first = found.arms[0].name
-    said = [
-        f"{first}: progression-free survival at 24 months {found.estimate(first, PFS_24).text('.0f')} %, restricted "
-        f"mean PFS over 36 months {found.estimate(first, RESTRICTED_PFS).text('.1f')} months."
+    first = comparison.arms[0].name
+    sentences = [
+        f"{first}: progression-free survival at 24 months {comparison.estimate(first, PFS_24).text('.0f')} %, restricted "
+        f"mean PFS over 36 months {comparison.estimate(first, RESTRICTED_PFS).text('.1f')} months."
     ]
-    for arm in found.arms[1:]:
-        gain, chance = found.gain(arm.name, RESTRICTED_PFS), found.chance(arm.name, RESTRICTED_PFS)
+    for arm in comparison.arms[1:]:
+        gain, chance = comparison.gain(arm.name, RESTRICTED_PFS), comparison.chance(arm.name, RESTRICTED_PFS)
         sure = f"in {100 * chance:.0f} % of the posterior draws it gains" if np.isfinite(chance) else "not comparable"
-        said.append(f"{arm.name} against {first}: {gain.text('+.1f')} months; {sure}.")
-    return tuple(said)
+        sentences.append(f"{arm.name} against {first}: {gain.text('+.1f')} months; {sure}.")
+    return tuple(sentences)
 
 
-def reason_section(found: Comparison, calibration: Calibration, settings: Settings) -> Section:
+def reason_section(comparison: Comparison, calibration: Calibration, settings: Settings) -> Section:
     """Every arm's difference from the first, split by mechanism (`decomposition`), with fewer patients and draws."""
-    sizes = {
-        "patients": max(settings.patients // 5, 20), "patients_per_draw": max(settings.patients_per_draw // 2, 12),
-        "draws": max(settings.draws // 5, 2), "seed": settings.seed, "progress": settings.progress,
-    }  # fmt: skip
+    sizes = settings.sizes.divided_by(patients=5, draws=5, patients_per_draw=2, fewest_per_draw=12)
     pictures, tables, left_out = [], [], []
-    for number, arm in enumerate(found.arms[1:], start=1):
+    for number, arm in enumerate(comparison.arms[1:], start=1):
         try:
-            split = decompose(found.arms[0], arm, calibration, **sizes)  # type: ignore[arg-type]
+            split = decompose(comparison.arms[0], arm, calibration, sizes=sizes)
         except InputError as problem:
             left_out.append(f"{arm.name}: not split by mechanism. {problem}")
             continue
         if not split.mechanisms:
-            left_out.append(f"{arm.name}: no mechanism differs from {found.arms[0].name}.")
+            left_out.append(f"{arm.name}: no mechanism differs from {comparison.arms[0].name}.")
             continue
-        title = f"Through what: {arm.name} less {found.arms[0].name}"
+        title = f"Through what: {arm.name} less {comparison.arms[0].name}"
         pictures.append(why_picture(split, name=f"why_{number}", title=title))
         tables.append(Table(f"Why, {arm.name}", HEAD, cells_of(split)))
     return Section("Why", "\n\n".join((_WHY_TEXT, *left_out)), pictures, tables)

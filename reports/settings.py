@@ -3,18 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..fitting.calibration.calibration import Calibration, read_calibration
+from ..fitting.posterior import SEED, Progress, Sizes, no_progress
 from ..parameters.errors import RangeError
-from ..trials.treat import SEED
 
-Progress = Callable[[str, int, int], None]
 Say = Callable[[str], None]
-
-
-def _silent(label: str, done: int, total: int) -> None:
-    """No progress."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +22,7 @@ class Settings:
     calibration: str = "reference"
     folder: Path = Path("runs")
     command: str = ""
-    progress: Progress = _silent
+    progress: Progress = no_progress
     say: Say = print
 
     def __post_init__(self) -> None:
@@ -48,6 +42,6 @@ class Settings:
         return read_calibration(self.calibration)
 
     @property
-    def sizes(self) -> dict[str, Any]:
-        """Sizes, seed and progress, as the `run` of most experiments takes them."""
-        return {name: getattr(self, name) for name in ("patients", "draws", "patients_per_draw", "seed", "progress")}
+    def sizes(self) -> Sizes:
+        """Sizes, seed and progress, as every experiment takes them."""
+        return Sizes(self.patients, self.draws, self.patients_per_draw, self.seed, self.progress)

@@ -21,18 +21,19 @@ from math import factorial
 import numpy as np
 
 from ..fitting.calibration.calibration import Calibration
-from ..fitting.posterior import anchored, interval
+from ..fitting.posterior import Estimate, Numbers, Sizes, interval, over_posterior
 from ..model.simulate import Solver
 from ..parameters.errors import InputError
 from ..parameters.parameter_set import ParameterSet
+from .arm import Arm
 from .coalitions import Pair, pair_of
-from .compare import Arm, treat_arm
 from .measures import RESTRICTED_PFS, Measure
-from .projection import Estimate, Progress
-from .treat import SEED
+from .treat import treat
 
 MONTHS = 36.0
 """Follow-up, as long as the restricted mean needs."""
+SIZES = Sizes(patients=300, draws=12, patients_per_draw=80)
+"""Every mechanism doubles the number of simulations."""
 
 Coalition = frozenset[str]
 
@@ -78,10 +79,8 @@ class Decomposition:
         Those by which the arms differ, in the order of `mechanisms.MECHANISMS`.
     worth
         The measure at the estimate for every coalition of mechanisms that are as in the other arm.
-    few : array (k,)
-        Contributions at the estimate with as few patients as a draw has.
-    drawn : array (draws, k)
-        Contributions at posterior draws.
+    numbers
+        Contributions (k,) at the estimate and at posterior draws.
     """
 
     reference: Arm
@@ -89,8 +88,7 @@ class Decomposition:
     measure: Measure
     mechanisms: tuple[str, ...]
     worth: Mapping[Coalition, float]
-    few: np.ndarray
-    drawn: np.ndarray
+    numbers: Numbers
 
     @cached_property
     def values(self) -> dict[str, float]:
@@ -109,9 +107,8 @@ class Decomposition:
 
     @cached_property
     def _moved(self) -> np.ndarray:
-        """Contributions at the draws, freed of what few patients differ by: array (draws, k)."""
-        value = np.array(list(self.values.values()))
-        return anchored(value, self.drawn, self.few, -np.inf, np.inf)
+        """Contributions at the draws without the Monte Carlo error of few patients: array (draws, k)."""
+        return self.numbers.centred
 
     def contribution(self, mechanism: str) -> Estimate:
         """Shapley's value of a mechanism with its 95 % interval over posterior draws."""
@@ -138,14 +135,10 @@ def decompose(
     calibration: Calibration,
     *,
     measure: Measure = RESTRICTED_PFS,
-    patients: int = 300,
-    draws: int = 12,
-    patients_per_draw: int = 80,
+    sizes: Sizes = SIZES,
     months: float = MONTHS,
     every: float = 28.0,
-    seed: int = SEED,
     solver: Solver | None = None,
-    progress: Progress | None = None,
 ) -> Decomposition:
     """Split the difference of a measure between two arms, other less reference, by mechanism.
 
@@ -159,17 +152,20 @@ def decompose(
     RegimenError
         If one arm has more courses of CAR-T cells than the other.
     """
-    draws = min(draws, len(calibration.draws))
-    sizes = {"months": months, "every": every, "seed": seed, "solver": solver}
+    solver = solver or Solver(rtol=1e-5)
 
-    def worth(parameters: ParameterSet, n: int) -> tuple[Pair, dict[Coalition, float]]:
-        pair = pair_of(reference, other, parameters, patients=n, seed=seed)
-        found: dict[object, float] = {}
+    def worth(parameters: ParameterSet, patients: int) -> tuple[Pair, dict[Coalition, float]]:
+        pair = pair_of(reference, other, parameters, patients=patients, seed=sizes.seed)
+        measured: dict[object, float] = {}
 
         def read(arm: Arm, key: object) -> float:
-            if key not in found:
-                found[key] = measure.read(treat_arm(arm, parameters, patients=n, **sizes))
-            return found[key]
+            if key not in measured:
+                result = treat(
+                    arm, line=1, patients=patients, seed=sizes.seed, months=months, every=every, parameters=parameters,
+                    solver=solver, keep_courses=False,
+                )  # fmt: skip
+                measured[key] = measure.read(result)
+            return measured[key]
 
         whole = coalitions(pair.mechanisms)
         values = {some: read(pair.hybrid(some), ("hybrid", some)) for some in whole}
@@ -180,21 +176,12 @@ def decompose(
                 values[some] = itself + values[some] - read(pair.counterpart(part), ("counterpart", part))
         return pair, values
 
-    pair, best = worth(calibration.parameters(), patients)
-    players = pair.mechanisms
+    def contributions(simulated: tuple[Pair, dict[Coalition, float]]) -> dict[str, float]:
+        pair, values = simulated
+        return shapley(pair.mechanisms, values)
 
-    def values(parameters: ParameterSet) -> list[float]:
-        other_pair, found = worth(parameters, patients_per_draw)
-        # a mechanism can vanish in a draw, or with few patients, if nobody differs by it there
-        mine = shapley(other_pair.mechanisms, found)
-        return [mine.get(name, 0.0) for name in players]
-
-    few = values(calibration.parameters()) if draws else [np.nan] * len(players)
-    drawn = []
-    for k in range(draws):
-        drawn.append(values(calibration.draw(k)))
-        if progress is not None:
-            progress("mechanisms, posterior draws", k + 1, draws)
-    return Decomposition(
-        reference, other, measure, players, best, np.array(few), np.array(drawn).reshape(draws, len(players))
-    )
+    posterior = over_posterior(worth, contributions, calibration, sizes, label="mechanisms")
+    pair, at_estimate = posterior.simulated
+    # a mechanism can vanish in a draw, or with few patients, if nobody differs by it there
+    numbers = posterior.numbers(lambda values: [values.get(name, 0.0) for name in pair.mechanisms])
+    return Decomposition(reference, other, measure, pair.mechanisms, at_estimate, numbers)

@@ -7,7 +7,7 @@ share.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from ..fitting.calibration.calibration import Calibration
-from ..fitting.posterior import anchored, interval
+from ..fitting.posterior import SEED, Estimate, Posterior, Sizes, interval, over_posterior
 from ..model.endpoints import Outcomes, Visits, outcomes
 from ..model.lines import LATEST_MONTHS, LineOutcomes, follow_line
 from ..model.regimens.plan import Plan
@@ -27,10 +27,8 @@ from ..parameters.errors import InputError, RegimenError, unknown
 from ..parameters.parameter_set import ParameterSet
 from ..parameters.patients import Draws, draw, make_patients
 from ..parameters.units import DAYS_PER_MONTH
-from .projection import Estimate, Progress
-from .treat import SEED
 
-# The numbers of a cause table, freed of few patients where there are draws: gains, ratios, trial sizes, or too few.
+# The numbers of a cause table, gains, ratios, trial sizes, or too few.
 
 
 EVERYBODY = "whatever the cause"
@@ -40,6 +38,8 @@ LEAST_PER_DRAW = 5.0
 """The same for one posterior draw, which only has to place an interval around the estimate."""
 POWER, ALPHA = 0.8, 0.05
 """Of the trials that are asked for; the error is two-sided."""
+SIZES = Sizes(patients=5000, draws=16, patients_per_draw=2000)
+"""First lines are quick to simulate, and causes rare."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +71,13 @@ class Seen:
 class CauseTable:
     """Cause of failure times therapy; groups are `EVERYBODY` and the causes.
 
-    `best` and `few` are at the estimate, with many patients and with as few as a draw has.
+    `posterior` holds what the patients show at the estimate and at posterior draws.
     """
 
     causes: tuple[str, ...]
     therapies: tuple[str, ...]
     comparator: str
-    best: Seen
-    few: Seen
-    drawn: Sequence[Seen]
+    posterior: Posterior[Seen, Seen]
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -88,7 +86,7 @@ class CauseTable:
 
     def size(self, group: str) -> float:
         """Effective number of simulated patients behind the cells of a group at the estimate."""
-        return float(self.best.size[self.groups.index(group)])
+        return float(self.posterior.value.size[self.groups.index(group)])
 
     def enough(self, group: str) -> bool:
         """Whether there are enough of them for a number."""
@@ -97,26 +95,24 @@ class CauseTable:
     @cached_property
     def _known(self) -> np.ndarray:
         """Whether a draw has enough patients of a group: array (draws, groups)."""
-        found = np.array([one.size >= LEAST_PER_DRAW for one in self.drawn]).reshape(len(self.drawn), -1)
-        return found & (self.few.size >= LEAST_PER_DRAW)
+        enough = self.posterior.numbers(lambda seen: seen.size).draws >= LEAST_PER_DRAW
+        return enough & (self.posterior.few.size >= LEAST_PER_DRAW)
 
     def draws_behind(self, group: str) -> int:
         """Number of posterior draws with enough patients of a group."""
-        return int(self._known[:, self.groups.index(group)].sum()) if len(self.drawn) else 0
+        return int(self._known[:, self.groups.index(group)].sum()) if len(self.posterior.draws) else 0
 
     def prevalence(self, group: str) -> Estimate:
         """Share of a cause among relapses, 0 to 1, with its 95 % interval over posterior draws."""
         if group == EVERYBODY:
             return Estimate(1.0, 1.0, 1.0)
         at = self.causes.index(group)
-        value = float(self.best.prevalence[at])
-        return Estimate(value, *interval(self._prevalences[:, at]))
+        return self.posterior.estimate(lambda seen: float(seen.prevalence[at]), 0.0, 1.0)
 
     @cached_property
     def _prevalences(self) -> np.ndarray:
         """Array (draws, causes)."""
-        drawn = np.array([one.prevalence for one in self.drawn]).reshape(-1, len(self.causes))
-        return anchored(self.best.prevalence, drawn, self.few.prevalence, 0.0, 1.0)
+        return self.posterior.numbers(lambda seen: seen.prevalence, 0.0, 1.0).centred
 
     def gain(self, group: str, therapy: str) -> Estimate:
         """Restricted mean progression-free survival less that of the comparator, in months."""
@@ -157,7 +153,7 @@ class CauseTable:
 
     def best_therapy(self, group: str) -> str:
         """Therapy with the largest gain at the estimate, or the comparator if none gains."""
-        gains = self.best.gain[self.groups.index(group)]
+        gains = self.posterior.value.gain[self.groups.index(group)]
         top = int(np.nanargmax(gains))
         return self.therapies[top] if gains[top] > 0 else self.comparator
 
@@ -179,10 +175,7 @@ class CauseTable:
                     total, people = total + share * difference, people + share
             return total / people if people > 0 else math.nan
 
-        value = months(self.best.gain, self.best.prevalence)
-        few = months(self.few.gain, self.few.prevalence)
-        drawn = np.array([months(one.gain, one.prevalence) for one in self.drawn])
-        return Estimate(value, *interval(anchored(value, drawn, few, -np.inf, np.inf)))
+        return self.posterior.estimate(lambda seen: months(seen.gain, seen.prevalence))
 
     def _of(self, gains: np.ndarray, therapy: str) -> float:
         return 0.0 if therapy == self.comparator else float(gains[self.therapies.index(therapy)])
@@ -190,14 +183,13 @@ class CauseTable:
     def _both(
         self, what: str, group: str, therapy: str, low: float = -np.inf, high: float = np.inf
     ) -> tuple[float, np.ndarray]:
-        """A number at the estimate, and at the draws freed of what few patients differ by; NaN with too few."""
+        """A number at the estimate, and its centred draws; NaN where a draw has too few patients."""
         at = self.groups.index(group), self.therapies.index(therapy)
-        value = float(getattr(self.best, what)[at])
-        drawn = np.array([getattr(one, what)[at] for one in self.drawn], dtype=float)
-        if not drawn.size:
-            return value, drawn
-        moved = anchored(value, drawn, float(getattr(self.few, what)[at]), low, high)
-        return value, np.where(self._known[:, at[0]], moved, np.nan)
+        numbers = self.posterior.numbers(lambda seen: getattr(seen, what)[at], low, high)
+        value = float(numbers.value)
+        if not self.posterior.draws:
+            return value, numbers.draws
+        return value, np.where(self._known[:, at[0]], numbers.centred, np.nan)
 
     def _estimate(self, what: str, group: str, therapy: str) -> Estimate:
         value, drawn = self._both(what, group, therapy)
@@ -205,7 +197,7 @@ class CauseTable:
 
     def _interval(self, group: str, drawn: np.ndarray) -> tuple[float, float]:
         """Central 95 % of the draws; none if fewer than half of them have enough patients."""
-        if 2 * self.draws_behind(group) < len(self.drawn):
+        if 2 * self.draws_behind(group) < len(self.posterior.draws):
             return math.nan, math.nan
         return interval(drawn)
 
@@ -350,13 +342,9 @@ def cause_table(
     calibration: Calibration,
     *,
     population: str = "late_line",
-    patients: int = 5000,
+    sizes: Sizes = SIZES,
     most: int = 100,
-    draws: int = 16,
-    patients_per_draw: int = 2000,
     most_per_draw: int = 30,
-    seed: int = SEED,
-    progress: Progress | None = None,
 ) -> CauseTable:
     """Gain of every salvage over the comparator in the patients of each cause, at the estimate and at posterior draws.
 
@@ -366,8 +354,8 @@ def cause_table(
         By name: the same first line, and a salvage at progression. Salvage cells count from their infusion.
     comparator
         Name of the salvage against which the others are compared.
-    patients, most
-        How many get the first line at the estimate, and how many of each main cause go on; `_per_draw` at a draw.
+    sizes, most, most_per_draw
+        How many get the first line, and how many of each main cause go on, at the estimate and at a draw.
 
     Raises
     ------
@@ -382,21 +370,23 @@ def cause_table(
     for name, plan in plans.items():
         if len(plan.lines) != 2 or _given(plan) != _given(lead):
             raise RegimenError(f"'{name}': give two lines, the first being that of the other plans ({lead.text}).")
-    draws = min(draws, len(calibration.draws))
 
-    def seen(parameters: ParameterSet, n: int, some: int) -> Seen:
-        failed = fail(parameters, Plan(lead.lines[:1]), population, patients=n, most=some, seed=seed)
+    def seen(parameters: ParameterSet, patients: int, most_of_a_cause: int) -> Seen:
+        failed = fail(
+            parameters, Plan(lead.lines[:1]), population, patients=patients, most=most_of_a_cause, seed=sizes.seed
+        )
         return look(failed, follow_all(plans, failed, parameters, population), comparator)
 
-    best = seen(calibration.parameters(), patients, most)
-    few = seen(calibration.parameters(), patients_per_draw, most_per_draw) if draws else best
-    drawn = []
-    for k in range(draws):
-        drawn.append(seen(calibration.draw(k), patients_per_draw, most_per_draw))
-        if progress is not None:
-            progress("causes, posterior draws", k + 1, draws)
+    posterior = over_posterior(
+        lambda parameters, patients: seen(parameters, patients, most),
+        lambda shown: shown,
+        calibration,
+        sizes,
+        simulate_few=lambda parameters, patients: seen(parameters, patients, most_per_draw),
+        label="causes",
+    )
     therapies = tuple(name for name in plans if name != comparator)
-    return CauseTable(CAUSES, therapies, comparator, best, few, tuple(drawn))
+    return CauseTable(CAUSES, therapies, comparator, posterior)
 
 
 def _given(plan: Plan) -> tuple[object, ...]:

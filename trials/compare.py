@@ -1,90 +1,55 @@
 """Several arms on the same virtual patients, at the estimate and at posterior draws: numbers, gains, chances.
 
-Gains are paired: an arm less another one in the same patients, draw by draw. What is a difference between arms is so
-freed of the differences between patients.
+Gains are paired: an arm less another one in the same patients, draw by draw (common random numbers). Of plans of
+several lines any line is reported; gains of a later one are differences between the patients who come to it in each
+arm: the same people where the lines before are the same.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..fitting.calibration.calibration import Calibration
-from ..fitting.posterior import anchored, interval
-from ..fitting.studies import Study, read_studies
-from ..model.endpoints import Visits, outcomes
-from ..model.lines import follow_line
+from ..fitting.calibration.calibration import Calibration, read_calibration
+from ..fitting.posterior import Estimate, Numbers, Posterior, Sizes, over_posterior
+from ..fitting.studies import read_studies
 from ..model.regimens.plan import Plan
-from ..model.regimens.regimen import Regimen
-from ..model.regimens.sentence import read_plan
-from ..model.simulate import Solver, simulate
+from ..model.simulate import Solver
 from ..parameters.errors import InputError, unknown
 from ..parameters.parameter_set import ParameterSet
-from ..parameters.patients import draw, make_patients
-from .measures import EFFICACY, Measure, Treated
-from .projection import BAND_MONTHS, Estimate, Progress
+from .arm import Arm
+from .measures import EFFICACY, Measure
 from .provenance import Footing, footing_of_plan
-from .treat import SEED
+from .treat import FIRST_LINE_MONTHS, ArmResult, treat
 
 EVERYBODY = "everybody"
-Change = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
-Group = Callable[[Treated], np.ndarray]
-"""Who belongs to a group, from the patients treated in the first arm: array (n,) or, by branch, (2, n).
+Group = Callable[[ArmResult], np.ndarray]
+"""Who belongs to a group, from the patients treated in the first arm: array (n,) or, by branch, (2, n)."""
+BAND_MONTHS = np.arange(0.0, FIRST_LINE_MONTHS + 0.5, 1.0)
+"""Months at which the curves of posterior draws are kept."""
+SHARE = Measure("share of patients", "%", lambda result: 100.0 * result.counted / result.outcomes.n, 0.0, 100.0)
+"""How many belong to a group."""
 
-NaN is somebody of whom the group says nothing, and who so does not belong to it: a day that never came, for example.
-"""
 
-
-@dataclass(frozen=True)
-class Arm:
-    """Who is given what.
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What is kept of all arms at one set of parameters.
 
     Attributes
     ----------
-    given
-        A sentence, a plan, or a regimen.
-    change
-        Other parameters of the virtual patients ('what if'): gets them by name and returns those that differ.
-    from_infusion
-        Count from the first infusion of cells, not from day 0 of the plan (apheresis), if these differ.
+    table : array (groups, arms, measures)
+        NaN where nobody belongs to the group.
+    curves : array (arms, months)
+        Progression-free survival.
+    failed
+        Largest share of patients, of the arms, who could not be integrated.
     """
 
-    name: str
-    given: str | Plan | Regimen
-    population: str = "late_line"
-    change: Change | None = None
-    from_infusion: bool = True
-
-    @property
-    def plan(self) -> Plan:
-        """What is given, as a plan."""
-        if isinstance(self.given, str):
-            return read_plan(self.given)
-        return Plan.of(self.given) if isinstance(self.given, Regimen) else self.given
-
-
-def treat_arm(
-    arm: Arm, parameters: ParameterSet, *, patients: int, seed: int = SEED, months: float = 60.0, every: float = 28.0,
-    solver: Solver | None = None,
-) -> Treated:  # fmt: skip
-    """Treat virtual patients in an arm; what is reported is the first line of its plan.
-
-    Patients i of two arms are the same person. Cells on day 0 are simulated day by day around the peak; a plan without
-    them (bridging, an antibody alone) on a half-weekly grid, from its first infusion or from day 0.
-    """
-    plan, visits, solver = arm.plan, Visits(every, months), solver or Solver(rtol=1e-5)
-    people = draw(parameters, patients, seed)
-    values = dict(make_patients(parameters, people, product=plan.products, population=arm.population))
-    if arm.change is not None:
-        values |= arm.change(values)
-    if plan.first.infusions and min(plan.first.infusions) == 0.0 and not plan.lines[0].until:
-        solution = simulate(values, plan.first, times=visits.grid, solver=solver)
-        return Treated(values, outcomes(solution, values, people, visits), plan.first, people)
-    found = follow_line(
-        values, people, plan, line=1, visits=visits, until_infusion=arm.from_infusion, solver=solver
-    )  # fmt: skip
-    return Treated(values, found.outcomes, plan.first, people)
+    table: np.ndarray
+    curves: np.ndarray
+    failed: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,61 +58,68 @@ class Comparison:
 
     Attributes
     ----------
-    treated
-        Virtual patients of every arm at the estimate.
-    best, few : array (groups, arms, measures)
-        At the estimate with many patients, and with as few as a draw has.
-    drawn : array (draws, groups, arms, measures)
-        At the posterior draws.
-    curves : array (1 + draws, arms, months)
-        Progression-free survival on `BAND_MONTHS` with few patients: at the estimate, then at the draws.
+    posterior
+        The arms at the estimate, and what was measured there and at posterior draws.
+    months : array (months,)
+        Months at which the curves of the draws are kept.
+    footings
+        What each arm rests on.
     """
 
     arms: tuple[Arm, ...]
     measures: tuple[Measure, ...]
     groups: tuple[str, ...]
-    treated: tuple[Treated, ...]
-    best: np.ndarray
-    few: np.ndarray
-    drawn: np.ndarray
-    curves: np.ndarray
+    posterior: Posterior[tuple[ArmResult, ...], Measured]
+    months: np.ndarray
     footings: tuple[Footing, ...]
 
-    def _at(self, arm: str, measure: Measure, group: str) -> tuple[int, int, int]:
-        names = [one.name for one in self.arms]
-        for kind, name, known in (
-            ("arm", arm, names),
-            ("group", group, self.groups),
-            ("measure", measure.name, [one.name for one in self.measures]),
-        ):
+    @property
+    def results(self) -> tuple[ArmResult, ...]:
+        """Virtual patients of every arm at the estimate."""
+        return self.posterior.simulated
+
+    @property
+    def failed_share(self) -> float:
+        """Largest share of patients of an arm, at the estimate or at a draw, who could not be integrated."""
+        return max(measured.failed for measured in (self.posterior.value, *self.posterior.draws))
+
+    def result(self, arm: str) -> ArmResult:
+        """Virtual patients of an arm at the estimate."""
+        return self.results[self._arm(arm)]
+
+    def _arm(self, name: str) -> int:
+        names = [arm.name for arm in self.arms]
+        if name not in names:
+            raise unknown("arm", name, names)
+        return names.index(name)
+
+    def numbers(self, arm: str, measure: Measure, against: str = "", group: str = EVERYBODY) -> Numbers:
+        """A measure at the estimate and at every draw; the difference from another arm, in the same patients, if given.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such arm, measure or group.
+        """
+        a, names = self._arm(arm), [known.name for known in self.measures]
+        for kind, name, known in (("group", group, self.groups), ("measure", measure.name, names)):
             if name not in known:
                 raise unknown(kind, name, known)
-        return self.groups.index(group), names.index(arm), [m.name for m in self.measures].index(measure.name)
+        at = self.groups.index(group), a, names.index(measure.name)
+        numbers = self.posterior.numbers(lambda measured: measured.table[at], measure.low, measure.high)
+        return numbers.minus(self.numbers(against, measure, "", group)) if against else numbers
 
     def draws_of(self, arm: str, measure: Measure, against: str = "", group: str = EVERYBODY) -> np.ndarray:
-        """A measure at every draw, freed of what few patients differ by; the difference from another arm if given."""
-        at = self._at(arm, measure, group)
-        value, few, drawn = self.best[at], self.few[at], self.drawn[(slice(None), *at)]
-        low, high = measure.low, measure.high
-        if against:
-            other = self._at(against, measure, group)
-            with np.errstate(invalid="ignore"):  # not reached less not reached
-                value, few = value - self.best[other], few - self.few[other]
-                drawn = drawn - self.drawn[(slice(None), *other)]
-            low, high = measure.low - measure.high, measure.high - measure.low
-        return anchored(value, drawn, few, low, high)
+        """A measure at every draw without the Monte Carlo error of few patients; the difference from another arm."""
+        return self.numbers(arm, measure, against, group).centred
 
     def estimate(self, arm: str, measure: Measure, group: str = EVERYBODY) -> Estimate:
         """A measure with its 95 % interval over posterior draws."""
-        value = float(self.best[self._at(arm, measure, group)])
-        return Estimate(value, *interval(self.draws_of(arm, measure, "", group)))
+        return self.numbers(arm, measure, "", group).estimate
 
     def gain(self, arm: str, measure: Measure, against: str = "", group: str = EVERYBODY) -> Estimate:
         """The difference from another arm (the first by default) in the same patients, with its 95 % interval."""
-        against = against or self.arms[0].name
-        with np.errstate(invalid="ignore"):
-            value = self.best[self._at(arm, measure, group)] - self.best[self._at(against, measure, group)]
-        return Estimate(float(value), *interval(self.draws_of(arm, measure, against, group)))
+        return self.numbers(arm, measure, against or self.arms[0].name, group).estimate
 
     def chance(self, arm: str, measure: Measure, against: str = "", group: str = EVERYBODY) -> float:
         """Share of posterior draws in which an arm has more of a measure than another one; ties count half."""
@@ -160,94 +132,114 @@ class Comparison:
         return self.estimate(self.arms[0].name, SHARE, group)
 
     def band(self, arm: str) -> np.ndarray:
-        """Progression-free survival of every draw on `BAND_MONTHS`, freed of what few patients differ by."""
-        i = [one.name for one in self.arms].index(arm)
-        months = BAND_MONTHS[: self.curves.shape[2]]
-        value = self.treated[i].outcomes.progression_free().at(months)
-        return anchored(value, self.curves[1:, i], self.curves[0, i], 0.0, 1.0)
+        """Progression-free survival of every draw without the Monte Carlo error of few patients: (draws, months)."""
+        a = self._arm(arm)
+        return self.posterior.numbers(lambda measured: measured.curves[a], 0.0, 1.0).centred
 
 
 def compare(
     arms: Sequence[Arm],
-    calibration: Calibration,
+    calibration: Calibration | None = None,
     *,
     measures: Sequence[Measure] = EFFICACY,
     groups: Mapping[str, Group] | None = None,
-    patients: int = 1000,
-    draws: int = 40,
-    patients_per_draw: int = 120,
-    months: float = 60.0,
+    line: int = 1,
+    sizes: Sizes | None = None,
+    months: float = FIRST_LINE_MONTHS,
     every: float = 28.0,
-    seed: int = SEED,
-    progress: Progress | None = None,
+    band_months: np.ndarray = BAND_MONTHS,
+    threads: int = 1,
+    label: str = "posterior draws",
+    **how: Any,
 ) -> Comparison:
     """Treat the same virtual patients in every arm, at the estimate and at posterior draws.
 
     Parameters
     ----------
+    calibration
+        The shipped one by default.
     groups
         Who belongs to it, by name, as seen in the first arm (`Group`); everybody is always there. The same people
         count in every arm.
+    line
+        The line that is reported, 1 for the first; 0 is the last one of plans that have several.
+    sizes
+        Virtual patients and posterior draws.
+    months, every
+        Follow-up of the line in months, days between assessments.
+    band_months
+        Months at which the curves of the draws are kept.
+    threads
+        Arms treated side by side; the result is the same for any number.
+    how
+        More for `treat`: a solver, `keep_courses`, `with_first_line`.
+
+    Returns
+    -------
+    Comparison
+        Every measure with its interval, gains, and curves with their bands.
 
     Raises
     ------
     InputError
-        If there is no arm, or two have the same name.
+        If there is no arm, two have the same name, or a plan has one line only where a later one is asked for.
     """
-    arms = tuple(arms)
+    arms, measures = tuple(arms), tuple(measures)
     names = [arm.name for arm in arms]
     if not arms or len(set(names)) != len(names):
         raise InputError(f"arms {names}: give at least one, each with a name of its own.")
-    wanted: dict[str, Group] = {EVERYBODY: lambda one: np.ones(one.outcomes.n), **(groups or {})}
-    measures = tuple(measures)
-    draws = min(draws, len(calibration.draws))
-    grid = BAND_MONTHS[months >= BAND_MONTHS]
-    sizes: dict[str, Any] = {"seed": seed, "months": months, "every": every}
+    for arm in arms:
+        if line != 1 and len(arm.plan.lines) < 2:
+            raise InputError(f"arm '{arm.name}': its plan has one line; write 'at progression' and what is given then.")
+    calibration, sizes = calibration or read_calibration(), sizes or Sizes()
+    members: dict[str, Group] = {EVERYBODY: lambda result: np.ones(result.outcomes.n), **(groups or {})}
+    grid = band_months[months >= band_months]
+    how = {"solver": Solver(rtol=1e-5 if line == 1 else 1e-4), "keep_courses": False, **how}
 
-    def treated(parameters: ParameterSet, n: int) -> list[Treated]:
-        return [treat_arm(arm, parameters, patients=n, **sizes) for arm in arms]
+    def simulate(parameters: ParameterSet, patients: int) -> tuple[ArmResult, ...]:
+        def treated(arm: Arm) -> ArmResult:
+            return treat(
+                arm, line=line, patients=patients, seed=sizes.seed, months=months, every=every, parameters=parameters,
+                **how,
+            )  # fmt: skip
 
-    best = treated(calibration.parameters(), patients)
-    few = treated(calibration.parameters(), patients_per_draw)
-    curves, drawn = [_curves(few, grid)], []
-    for k in range(draws):
-        one = treated(calibration.draw(k), patients_per_draw)
-        drawn.append(_table(one, wanted, measures))
-        curves.append(_curves(one, grid))
-        if progress is not None:
-            progress("posterior draws", k + 1, draws)
+        if threads == 1:
+            return tuple(map(treated, arms))
+        with ThreadPoolExecutor(threads) as pool:
+            return tuple(pool.map(treated, arms))
+
+    def measure(results: tuple[ArmResult, ...]) -> Measured:
+        curves = [np.asarray(result.pfs().at(grid)) for result in results]
+        failed = max(result.failed_share for result in results)
+        return Measured(table_of(results, members, measures), np.array(curves), failed)
+
+    posterior = over_posterior(simulate, measure, calibration, sizes, label=label)
     studies = read_studies()
-    return Comparison(
-        arms, (*measures, SHARE), tuple(wanted), tuple(best), _table(best, wanted, measures),
-        _table(few, wanted, measures), np.array(drawn), np.array(curves),
-        tuple(footing_of_arm(arm, Plan(arm.plan.lines[:1]), studies, calibration) for arm in arms),
-    )  # fmt: skip
+    footings = tuple(_footing(arm, line or len(arm.plan.lines), studies, calibration) for arm in arms)
+    return Comparison(arms, (*measures, SHARE), tuple(members), posterior, grid, footings)
 
 
-SHARE = Measure("share of patients", "%", lambda one: 100.0 * one.counted / one.outcomes.n, 0.0, 100.0)
-"""How many belong to a group."""
-
-
-def footing_of_arm(arm: Arm, plan: Plan, studies: Iterable[Study], calibration: Calibration) -> Footing:
-    """What an arm rests on, `plan` being the lines of it that count: never calibrated if the patients were changed."""
-    unchanged = footing_of_plan(plan, arm.population, studies, calibration.missed)
+def _footing(arm: Arm, line: int, studies: Sequence[Any], calibration: Calibration) -> Footing:
+    footing = footing_of_plan(Plan(arm.plan.lines[:line]), arm.population, studies, calibration.missed)
     if arm.change is None:
-        return unchanged
-    why = "" if unchanged.calibrated else f"; {unchanged.reason}"
+        return footing
+    why = "" if footing.calibrated else f"; {footing.reason}"
     return Footing(False, f"a thought experiment: the virtual patients themselves were changed{why}")
 
 
-def _curves(treated: Sequence[Treated], grid: np.ndarray) -> np.ndarray:
-    return np.array([np.asarray(one.outcomes.progression_free().at(grid)) for one in treated])
+def table_of(results: Sequence[ArmResult], groups: Mapping[str, Group], measures: Sequence[Measure]) -> np.ndarray:
+    """Every measure, and the share of patients, of every group in every arm.
 
-
-def _table(treated: Sequence[Treated], groups: Mapping[str, Group], measures: Sequence[Measure]) -> np.ndarray:
-    """Array (groups, arms, measures and the share): NaN where nobody belongs to the group."""
-    table = np.full((len(groups), len(treated), len(measures) + 1), np.nan)
+    Returns
+    -------
+    array (groups, arms, measures + 1)
+        NaN where nobody belongs to the group; who cannot be placed (NaN) belongs to none.
+    """
+    table = np.full((len(groups), len(results), len(measures) + 1), np.nan)
     for g, belongs in enumerate(groups.values()):
-        keep = np.nan_to_num(np.asarray(belongs(treated[0]), dtype=float))
-        for a, one in enumerate(treated):
-            some = one.among(keep)
+        keep = np.nan_to_num(np.asarray(belongs(results[0]), dtype=float))
+        for a, result in enumerate(results):
+            some = result.among(keep)
             if some.counted > 0:
                 table[g, a] = [*(measure.read(some) for measure in measures), SHARE.read(some)]
     return table

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..fitting.calibration.calibration import Calibration
+from ..fitting.posterior import Progress, Sizes, no_progress, posterior_parameters
 from ..fitting.studies import read_studies
 from ..model.simulate import Solver
 from ..parameters.errors import FileError, unknown
@@ -26,13 +27,12 @@ from .power import (
     stream,
     true_effect,
 )
-from .projection import Progress
 from .provenance import Footing, footing_of_plan
-from .treat import SEED
 
 SHARES_OF_PLAN = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
 """Sizes that are simulated if none are given, as shares of the patients that are planned."""
 TRIALS_PER_DRAW = 50
+SIZES = Sizes(patients_per_draw=150)
 THREADS = 2
 
 
@@ -87,19 +87,15 @@ class DesignResult:
         return self.design.arms[self.arm].name
 
 
-def run(
+def run_design(
     design: Design,
     calibration: Calibration,
     *,
     arm: int = 1,
-    sizes: Sequence[int] = (),
+    trial_sizes: Sequence[int] = (),
     trials: int = 200,
-    patients: int = 1000,
-    draws: int = 40,
-    patients_per_draw: int = 150,
+    sizes: Sizes = SIZES,
     trials_per_draw: int = TRIALS_PER_DRAW,
-    seed: int = SEED,
-    progress: Progress | None = None,
 ) -> DesignResult:
     """Simulate a design at the estimate and at posterior draws.
 
@@ -107,21 +103,21 @@ def run(
     ----------
     arm
         Which arm is compared with the reference, arm 0.
-    sizes
+    trial_sizes
         Patients of the trials that are simulated; by default a fifth to twice of those planned, which always belong.
     trials
         Simulated trials at every size.
-    patients, patients_per_draw
+    sizes
         Virtual patients in the pool at the estimate, and in that of every draw; the same people in all of them.
     """
-    planned = int(design.patients)
-    wanted = sorted({*(sizes or (max(10, round(share * planned)) for share in SHARES_OF_PLAN)), planned})
+    planned, seed = int(design.patients), sizes.seed
+    wanted = sorted({*(trial_sizes or (max(10, round(share * planned)) for share in SHARES_OF_PLAN)), planned})
     check_sizes(wanted, trials)
-    pool = make_pool(design, calibration.parameters(), patients=patients, seed=seed)
+    pool = make_pool(design, calibration.parameters(), patients=sizes.patients, seed=seed)
     truth = true_effect(design, pool, seed=seed, arm=arm)
-    curve = power_curve(design, pool, sizes=wanted, trials=trials, seed=seed, arm=arm, progress=progress)
-    drawn = [calibration.draw(k) for k in range(min(draws, len(calibration.draws)))]
-    pools = make_pools(design, drawn, patients=patients_per_draw, seed=seed, progress=progress)
+    curve = power_curve(design, pool, sizes=wanted, trials=trials, seed=seed, arm=arm, progress=sizes.progress)
+    drawn = posterior_parameters(calibration, sizes.draws)
+    pools = make_pools(design, drawn, patients=sizes.patients_per_draw, seed=seed, progress=sizes.progress)
     truths = [true_effect(design, one, seed=seed, arm=arm) for one in pools]
     some = sorted({*wanted[:: max(1, len(wanted) // 5)], planned, wanted[-1]})
     assured = []
@@ -129,8 +125,7 @@ def run(
         assured.append(
             assurance(design, pools, patients=size, trials_per_pool=trials_per_draw, seed=seed, arm=arm, truths=truths)
         )
-        if progress is not None:
-            progress("assurance", k + 1, len(some))
+        sizes.progress("assurance", k + 1, len(some))
     example = conduct(design, pool, trials=1, patients=planned, seed=stream(seed, 1))
     studies = read_studies()
     return DesignResult(
@@ -142,7 +137,7 @@ def run(
         error=pool_error(design, pool, seed=seed, arm=arm),
         curve=curve,
         size=sample_size(design, curve, truth, arm=arm),
-        per_draw=patients_per_draw,
+        per_draw=sizes.patients_per_draw,
         assurances=tuple(assured),
         example=example,
         analyses={name: analyse(for_endpoint(design, name), example, 0, arm) for name in (*TIMES, *RATES)},
@@ -150,7 +145,7 @@ def run(
 
 
 def make_pools(
-    design: Design, drawn: Sequence[ParameterSet], *, patients: int, seed: int, progress: Progress | None = None
+    design: Design, drawn: Sequence[ParameterSet], *, patients: int, seed: int, progress: Progress = no_progress
 ) -> list[Pool]:
     """One pool for each set of parameters, of the same people; two at a time, since each is too small for two cores."""
     done = 0
@@ -162,8 +157,7 @@ def make_pools(
     with ThreadPoolExecutor(THREADS) as threads:
         for done, pool in enumerate(threads.map(one, drawn), start=1):
             pools.append(pool)
-            if progress is not None:
-                progress("posterior draws", done, len(drawn))
+            progress("posterior draws", done, len(drawn))
     return pools
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..fitting.calibration.calibration import Calibration
-from ..fitting.calibration.predictions import Arm, arms_of
-from ..fitting.posterior import interval
+from ..fitting.calibration.predictions import EvidenceArm, arms_of
+from ..fitting.posterior import Estimate, Sizes, interval
 from ..fitting.prevalence.plausible import Cohort, plausible_cohort, treat_widely, weighted
 from ..fitting.prevalence.weights import LeftOut, Prevalence, Share, shares_of, weigh_shares
 from ..fitting.studies import Study, read_studies
@@ -21,10 +21,12 @@ from ..model.endpoints import Outcomes, Visits
 from ..model.simulate import Solver
 from ..model.therapy import read_therapy
 from ..parameters.errors import InputError
-from .projection import MONTHS, RESTRICTED_MONTHS, Estimate, Progress, Projection
-from .projection import run as project
-from .provenance import Scenario, default_scenarios
-from .treat import SEED
+from . import measures
+from .arm import Arm
+from .compare import Comparison, compare
+from .measures import EFFICACY, RESTRICTED_MONTHS
+from .standard_regimens import default_arms
+from .treat import FIRST_LINE_MONTHS
 
 SAMPLED, FITTED_START, EQUAL_START = "sampled from the fit", "weighted, from the fit", "weighted, from equal shares"
 METHODS = (SAMPLED, FITTED_START, EQUAL_START)
@@ -32,7 +34,7 @@ RESPONSE, COMPLETE, MEDIAN = "overall response, %", "complete response, %", "med
 PFS_12, PFS_24 = "PFS at 12 months, %", "PFS at 24 months, %"
 GAIN = "gain of lenalidomide, months"
 HEADLINES = (RESPONSE, COMPLETE, MEDIAN, PFS_12, PFS_24, GAIN)
-_GAIN_PROJECTED = "gain in restricted mean PFS, months"
+SIZES = Sizes(draws=20)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +53,7 @@ class TwoPopulations:
     reported results that the weights were asked to meet; `left` those that are no share of patients.
     """
 
-    scenario: Scenario
+    arm: Arm
     sampled: Mapping[str, Estimate]
     cohort: Cohort
     shares: tuple[Share, ...]
@@ -61,7 +63,8 @@ class TwoPopulations:
     @property
     def name(self) -> str:
         """Product and population, as tables print it."""
-        return f"{read_therapy(self.scenario.product).short}, {self.scenario.population.replace('_', ' ')}"
+        product = read_therapy(self.arm.plan.products[0]).short
+        return f"{product}, {self.arm.population.replace('_', ' ')}"
 
     def estimate(self, method: str, headline: str) -> Estimate:
         """A headline number under one of `METHODS`."""
@@ -71,22 +74,18 @@ class TwoPopulations:
 def project_both(
     calibration: Calibration,
     *,
-    patients: int = 1000,
-    draws: int = 20,
-    patients_per_draw: int = 120,
+    sizes: Sizes = SIZES,
     plausible: int = 3000,
     repeats: int = 100,
-    months: float = MONTHS,
-    seed: int = SEED,
+    months: float = FIRST_LINE_MONTHS,
     studies: Sequence[Study] | None = None,
     solver: Solver | None = None,
-    progress: Progress | None = None,
 ) -> tuple[TwoPopulations, ...]:
     """Each product alone, and with lenalidomide maintenance, under both ways to make virtual patients.
 
     Parameters
     ----------
-    patients, draws, patients_per_draw
+    sizes
         Of the first way; its intervals are over posterior draws.
     plausible
         Patients sampled widely for the second way, before implausible ones are taken out.
@@ -96,47 +95,52 @@ def project_both(
     """
     studies = tuple(read_studies() if studies is None else studies)
     solver = solver or Solver(rtol=1e-5)
-    scenarios = default_scenarios()
-    found = []
-    for product in dict.fromkeys(scenario.product for scenario in scenarios):
-        alone, with_drug = [scenario for scenario in scenarios if scenario.product == product][:2]
-        first, second = project(
-            (alone, with_drug), calibration=calibration, patients=patients, draws=draws,
-            patients_per_draw=patients_per_draw, months=months, seed=seed, solver=solver, progress=progress,
-        )  # fmt: skip
+    populations = []
+    products = default_arms()
+    for alone, with_drug in (arms[:2] for arms in products.values()):
+        comparison = compare(
+            (alone, with_drug), calibration, measures=EFFICACY, sizes=sizes, months=months, solver=solver
+        )
         arm, results = _evidence(alone, studies, months)
-        cohort = plausible_cohort(calibration.parameters(), arm, studies, n=plausible, seed=seed, solver=solver)
-        drugged, _ = treat_widely(cohort.patients, replace(arm, regimens=((1.0, with_drug.regimen),)), solver)
+        cohort = plausible_cohort(calibration.parameters(), arm, studies, n=plausible, seed=sizes.seed, solver=solver)
+        drugged, _ = treat_widely(cohort.patients, replace(arm, regimens=((1.0, with_drug.plan.first),)), solver)
         shares, left = shares_of(results, cohort.outcomes)
         weighed = {
-            start: _weigh(shares, base * (drugged.usable > 0), (cohort.outcomes, drugged), repeats, seed)
+            start: _weigh(shares, base * (drugged.usable > 0), (cohort.outcomes, drugged), repeats, sizes.seed)
             for start, base in ((FITTED_START, cohort.importance), (EQUAL_START, cohort.uniform))
         }
-        found.append(TwoPopulations(alone, _sampled(first, second), cohort, shares, left, weighed))
-        if progress is not None:
-            progress("two populations", len(found), len({scenario.product for scenario in scenarios}))
-    return tuple(found)
+        populations.append(TwoPopulations(alone, _sampled(comparison), cohort, shares, left, weighed))
+        sizes.progress("two populations", len(populations), len(products))
+    return tuple(populations)
 
 
-def _sampled(alone: Projection, with_drug: Projection) -> dict[str, Estimate]:
+def _sampled(comparison: Comparison) -> dict[str, Estimate]:
     """Headlines of a product alone, and the gain of the drug beside it."""
-    year = round(min(12.0, alone.trial.outcomes.visits.months))
-    at_a_year = Estimate(100.0 * float(alone.trial.pfs().at(year)), *interval(100.0 * alone.band[:, year]))
-    numbers = {**alone.numbers, PFS_12: at_a_year, GAIN: with_drug.numbers[_GAIN_PROJECTED]}
-    return {name: numbers[name] for name in HEADLINES}
+    alone, with_drug = (arm.name for arm in comparison.arms)
+    result = comparison.result(alone)
+    year = round(min(12.0, result.outcomes.visits.months))
+    at_a_year = Estimate(100.0 * float(result.pfs().at(year)), *interval(100.0 * comparison.band(alone)[:, year]))
+    return {
+        RESPONSE: comparison.estimate(alone, measures.RESPONSE),
+        COMPLETE: comparison.estimate(alone, measures.COMPLETE),
+        MEDIAN: comparison.estimate(alone, measures.MEDIAN_PFS),
+        PFS_12: at_a_year,
+        PFS_24: comparison.estimate(alone, measures.PFS_24),
+        GAIN: comparison.gain(with_drug, measures.RESTRICTED_PFS),
+    }
 
 
-def _evidence(scenario: Scenario, studies: Sequence[Study], months: float) -> tuple[Arm, list]:
+def _evidence(alone: Arm, studies: Sequence[Study], months: float) -> tuple[EvidenceArm, list]:
     """The fitted arm in which the product alone was given so, followed for `months`, and the results of its studies."""
+    regimen, product = alone.plan.first, alone.plan.products[0]
     arms = {
         name: arm
         for name, arm in arms_of(studies).items()
-        if (arm.product, arm.population, arm.regimens)
-        == (scenario.product, scenario.population, ((1.0, scenario.regimen),))
+        if (arm.product, arm.population, arm.regimens) == (product, alone.population, ((1.0, regimen),))
     }
     if not arms:
-        given = scenario.regimen.text
-        raise InputError(f"{scenario.product} in {scenario.population}: no fitted study gave '{given}'; add one.")
+        given = regimen.text
+        raise InputError(f"{product} in {alone.population}: no fitted study gave '{given}'; add one.")
     first = next(iter(arms.values()))
     results = [
         (study, item)

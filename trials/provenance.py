@@ -1,26 +1,15 @@
-"""The regimens that are projected by default, and what each of them rests on."""
+"""What a projection rests on: whether its therapies were fitted where they are given, or are extrapolated."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ..fitting.calibration.predictions import plan_of
-from ..fitting.studies import Study, read_studies
+from ..fitting.studies import Study
 from ..model.regimens.plan import Line, Plan
-from ..model.regimens.regimen import Regimen, give, infuse
+from ..model.regimens.regimen import Regimen, infuse
 from ..model.therapy import read_therapy
-from ..parameters.units import DAYS_PER_MONTH
 
 EFFICACY = ("orr", "cr_rate", "pfs_median", "pfs_rate", "pfs_interval", "dor_median", "dor_interval")
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """A regimen in a population, with a short name for axes and tables."""
-
-    product: str
-    population: str
-    name: str
-    regimen: Regimen
 
 
 @dataclass(frozen=True)
@@ -36,42 +25,6 @@ class Footing:
         return "calibrated" if self.calibrated else "extrapolated"
 
 
-def lenalidomide_maintenance(amount: str = "10 mg", start: float = 21.0, until_month: float = 24.0) -> Regimen:
-    """Lenalidomide on days 1-21 of 28, from a day to a month after infusion.
-
-    10 mg on days 1-21 of 28 as in NCT04662099 (Li 2024a); from day 21 for up to two years as in CARTITUDE-2 D.
-    """
-    regimen = give("lenalidomide", amount, start=start, stop=until_month * DAYS_PER_MONTH, cycle=28.0, days_on=21.0)
-    return regimen.named("lenalidomide maintenance")
-
-
-def secretase_inhibitor(start: float = 0.0, stop: float = 22.0) -> Regimen:
-    """Crenigacestat three times a week around infusion; the schedule is assumed: from day 0 for three weeks."""
-    return give("crenigacestat", start=start, stop=stop, days_of_week=(0, 2, 4)).named("gamma-secretase inhibitor")
-
-
-def default_scenarios() -> tuple[Scenario, ...]:
-    """Ide-cel and cilta-cel alone, with each drug, and with both.
-
-    Each product is projected in the population in which its efficacy was calibrated, so that "alone" is no
-    extrapolation, and at the dose and schedule given there; the two products are therefore not to be compared.
-    """
-    studies = read_studies()
-    scenarios = []
-    for product, population in (("ide_cel", "late_line"), ("cilta_cel", "mixed_line")):
-        alone = fitted_regimens(product, population, studies)[0]
-        title = read_therapy(product).short
-        lenalidomide, inhibitor = lenalidomide_maintenance(), secretase_inhibitor()
-        for name, regimen in (
-            (f"{title} alone", alone),
-            ("+ lenalidomide", alone + lenalidomide),
-            ("+ GSI", alone + inhibitor),
-            ("+ both", alone + lenalidomide + inhibitor),
-        ):
-            scenarios.append(Scenario(product, population, name, regimen))
-    return tuple(scenarios)
-
-
 def fitted_regimens(product: str, population: str, studies: Iterable[Study]) -> tuple[Regimen, ...]:
     """How the product alone was given where its efficacy in this population was fitted; its usual dose if nowhere."""
     given = []
@@ -83,29 +36,29 @@ def fitted_regimens(product: str, population: str, studies: Iterable[Study]) -> 
     return tuple(given) or (infuse(product),)
 
 
-def footing(scenario: Scenario, studies: Iterable[Study]) -> Footing:
+def _footing_of_product(product: str, population: str, regimen: Regimen, studies: Iterable[Study]) -> Footing:
     """Say whether reported efficacy of this product in this population was fitted, and what is borrowed."""
     studies = tuple(studies)
     here, elsewhere = [], []
     for study in studies:
-        fitted = study.product == scenario.product and any(
+        fitted = study.product == product and any(
             item.role == "fit" and item.endpoint in EFFICACY for item in study.items
         )
         if fitted:
-            (here if study.population == scenario.population else elsewhere).append(study.study)
-    drugs = scenario.regimen.drugs
+            (here if study.population == population else elsewhere).append(study.study)
+    drugs = regimen.drugs
     reasons = []
-    cells = tuple(dose for dose in scenario.regimen.doses if dose.therapy == scenario.product)
-    known = [regimen.doses for regimen in fitted_regimens(scenario.product, scenario.population, studies)]
+    cells = tuple(dose for dose in regimen.doses if dose.therapy == product)
+    known = [regimen.doses for regimen in fitted_regimens(product, population, studies)]
     if here and cells not in known:
-        reasons.append(f"{scenario.product}: another dose or schedule than in {', '.join(here)}")
+        reasons.append(f"{product}: another dose or schedule than in {', '.join(here)}")
     if not here:
         where = (
             f"its efficacy was fitted elsewhere ({', '.join(elsewhere)})"
             if elsewhere
             else "its efficacy was not fitted"
         )
-        reasons.append(f"{scenario.product} in {scenario.population}: {where}")
+        reasons.append(f"{product} in {population}: {where}")
     for drug in map(read_therapy, drugs):
         reasons.append(
             f"{drug.short} was never fitted together with this product; alone it is {drug.grade}: {drug.grade_note}"
@@ -118,21 +71,24 @@ def footing(scenario: Scenario, studies: Iterable[Study]) -> Footing:
 def footing_of_plan(
     plan: Plan, population: str, studies: Iterable[Study], missed: Collection[str] = ()
 ) -> Footing:  # fmt: skip
-    """The same for a plan: of its first line, of every later therapy, and of putting them one after the other.
+    """Say what a plan rests on: its first line, every later therapy, and putting them one after the other.
 
     `missed` are the ids of results that the calibration does not meet.
     """
     studies = tuple(studies)
     first = plan.lines[0].regimen
     reasons: list[str] = []
+    own = Footing(True, "")
     if first.products:
-        own = footing(Scenario(first.products[0], population, "", first), studies)
+        own = _footing_of_product(first.products[0], population, first, studies)
         reasons += [] if own.calibrated else [own.reason]
     later = [line.regimen for line in plan.lines[1:]] if first.products else [line.regimen for line in plan.lines]
     named = dict.fromkeys(dose.therapy for regimen in later for dose in regimen.doses)
     for therapy in map(read_therapy, named):
         if therapy.grade != "calibrated":
             reasons.append(f"{therapy.short} is {therapy.grade}: {therapy.grade_note.removesuffix('.')}")
+    if len(plan.lines) == 1 and first.products and not reasons:
+        return own
     if len(plan.lines) == 1:
         return Footing(not reasons, "; ".join(reasons) or "every therapy was fitted to its own results")
     reported = fitted_sequences(studies).get((population, given(plan.lines)), {})

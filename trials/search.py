@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from ..fitting.calibration.calibration import Calibration
+from ..fitting.calibration.calibration import Calibration, read_calibration
+from ..fitting.posterior import Estimate, Sizes
+from ..model.simulate import Solver
 from ..parameters.errors import InputError, RangeError
-from .compare import Arm, Comparison, compare, treat_arm
+from .arm import Arm
+from .compare import Comparison, compare
 from .measures import Measure
-from .projection import Estimate
+from .treat import treat
 
 Value = float | str
 
@@ -103,12 +106,13 @@ def search(
     given: Callable[..., Arm],
     axes: Sequence[Axis],
     objective: Measure,
-    calibration: Calibration,
+    calibration: Calibration | None = None,
     *,
     limit: Limit | None = None,
     refine: int = 0,
-    by: Callable[..., Comparison] = compare,
-    **sizes: Any,
+    line: int = 1,
+    sizes: Sizes | None = None,
+    **how: Any,
 ) -> Surface:
     """Evaluate every point of the grid, and refine the best.
 
@@ -124,11 +128,17 @@ def search(
         Which points are allowed at all.
     refine
         Rounds of the compass search between the points of the grid, at the estimate.
-    by
-        How arms are compared: `compare` judges the first line of a plan; for sequences of lines
-        `line_comparison.compare_lines` judges the last.
+    line
+        The line that is judged: the first, or 0 for the last one of plans of several lines.
     sizes
-        As `by` takes them.
+        Virtual patients and posterior draws.
+    how
+        More for `compare`: `months`, `every`.
+
+    Returns
+    -------
+    Surface
+        Every point with what it gains, the best one, and the refined one.
 
     Raises
     ------
@@ -138,21 +148,22 @@ def search(
     axes = tuple(axes)
     if not axes:
         raise InputError("search: axes = (); give at least one thing to vary.")
-    if refine and by is not compare:
+    if refine and line != 1:
         raise InputError(f"search: refine = {refine} with sequences; give 0, and more points on the axes.")
     places = list(product(*(axis.values for axis in axes)))
     arms = [_named(given(*at), axes, at) for at in places]
     measures = (objective,) if limit is None else (objective, limit.measure)
-    found = by((reference, *arms), calibration, measures=measures, **sizes)
-    allowed = [_allowed(found, arm.name, limit) for arm in arms]
-    drawn = np.array([found.draws_of(arm.name, objective, reference.name) for arm in arms])
+    calibration, sizes = calibration or read_calibration(), sizes or Sizes()
+    comparison = compare((reference, *arms), calibration, measures=measures, line=line, sizes=sizes, **how)
+    allowed = [_allowed(comparison, arm.name, limit) for arm in arms]
+    drawn = np.array([comparison.draws_of(arm.name, objective, reference.name) for arm in arms])
     ranked = np.where(np.array(allowed)[:, None] & np.isfinite(drawn), drawn, -np.inf)
     first = ranked.argmax(axis=0)
     points = tuple(
         Point(
-            at, found.gain(arm.name, objective), found.chance(arm.name, objective),
+            at, comparison.gain(arm.name, objective), comparison.chance(arm.name, objective),
             float(np.mean((first == i) & np.isfinite(ranked[i]))),
-            found.estimate(arm.name, limit.measure) if limit else None, allowed[i],
+            comparison.estimate(arm.name, limit.measure) if limit else None, allowed[i],
         )
         for i, (at, arm) in enumerate(zip(places, arms, strict=True))
     )  # fmt: skip
@@ -160,8 +171,10 @@ def search(
     best = max(possible, key=lambda point: point.gain.value, default=None)
     refined, more = None, 0
     if best is not None and refine:
-        refined, more = _compass(reference, given, axes, objective, calibration, limit, best, refine, sizes)
-    return Surface(axes, objective, limit, found, points, best, refined, len(arms) + 1 + more)
+        refined, more = _compass(
+            reference, given, axes, objective, calibration, limit, best, refine, sizes, how
+        )  # fmt: skip
+    return Surface(axes, objective, limit, comparison, points, best, refined, len(arms) + 1 + more)
 
 
 def _named(arm: Arm, axes: Sequence[Axis], at: Sequence[Value]) -> Arm:
@@ -177,31 +190,31 @@ def point_name(axes: Sequence[Axis], at: Sequence[Value]) -> str:
     return ", ".join(parts)
 
 
-def _allowed(found: Comparison, arm: str, limit: Limit | None) -> bool:
+def _allowed(comparison: Comparison, arm: str, limit: Limit | None) -> bool:
     if limit is None:
         return True
-    kept = found.draws_of(arm, limit.measure) <= limit.at_most
-    return found.estimate(arm, limit.measure).value <= limit.at_most and float(np.mean(kept)) >= limit.sure
+    kept = comparison.draws_of(arm, limit.measure) <= limit.at_most
+    return comparison.estimate(arm, limit.measure).value <= limit.at_most and float(np.mean(kept)) >= limit.sure
 
 
 def _compass(
     reference: Arm, given: Callable[..., Arm], axes: Sequence[Axis], objective: Measure, calibration: Calibration,
-    limit: Limit | None, best: Point, rounds: int, sizes: dict[str, Any],
+    limit: Limit | None, best: Point, rounds: int, sizes: Sizes, how: dict[str, Any],
 ) -> tuple[tuple[tuple[Value, ...], float] | None, int]:  # fmt: skip
     """Steps half as long in every round, along every axis of numbers, within the grid; at the estimate."""
     parameters = calibration.parameters()
-    own = {name: sizes[name] for name in ("patients", "seed", "months", "every") if name in sizes}
-    own.setdefault("patients", 1000)
+    own = {name: how[name] for name in ("months", "every") if name in how}
+    own |= {"patients": sizes.patients, "seed": sizes.seed, "solver": Solver(rtol=1e-5), "keep_courses": False}
     known: dict[tuple[Value, ...], float] = {}
 
     def value(at: tuple[Value, ...]) -> float:
         if at not in known:
-            treated = treat_arm(given(*at), parameters, **own)
+            treated = treat(given(*at), line=1, parameters=parameters, **own)
             fine = limit is None or limit.measure.read(treated) <= limit.at_most
             known[at] = objective.read(treated) if fine else -math.inf
         return known[at]
 
-    base = objective.read(treat_arm(reference, parameters, **own))
+    base = objective.read(treat(reference, line=1, parameters=parameters, **own))
     here, steps = best.at, [_step(axis) for axis in axes]
     top = value(here)
     for _ in range(rounds):

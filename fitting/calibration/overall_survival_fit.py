@@ -30,7 +30,7 @@ from ..observations import Item, Study
 from ..studies import items, read_studies
 from .calibration import read_calibration
 from .likelihood import LOST, log_error, match
-from .predictions import Arm, arms_of, follow, join, plan_of, treated
+from .predictions import EvidenceArm, arms_of, follow, plan_of, treated
 
 # Virtual patients whose overall survival was reported, and their expected survival at any numbers of its model.
 #
@@ -85,7 +85,7 @@ def survivors(
 ) -> dict[str, Survivors]:
     """The virtual patients of each of the items with the ids `chosen`, by id; `n` patients in each arm."""
     wanted, found = set(chosen), {}
-    done: dict[tuple[Arm, bool], Survivors] = {}
+    done: dict[tuple[EvidenceArm, bool], Survivors] = {}
     for study in studies:
         kept = study.model_copy(update={"items": tuple(item for item in study.items if item.id in wanted)})
         arms = arms_of([kept], {item.role for item in kept.items})
@@ -106,11 +106,13 @@ def survivors(
 _SOLVER = Solver(rtol=1e-5)
 
 
-def _simulated(parameters: ParameterSet, arm: Arm, n: int, seed: int) -> tuple[Mapping[str, np.ndarray], Outcomes]:
+def _simulated(
+    parameters: ParameterSet, arm: EvidenceArm, n: int, seed: int
+) -> tuple[Mapping[str, np.ndarray], Outcomes]:
     draws = draw(parameters, n, seed)
     patients = make_patients(parameters, draws, product=arm.product, population=arm.population)
     parts = [outcomes for _, outcomes in treated(patients, draws, arm, _SOLVER)]
-    return patients, parts[0] if len(parts) == 1 else join(parts)
+    return patients, parts[0] if len(parts) == 1 else Outcomes.concatenate(parts)
 
 
 def _followed(

@@ -1,7 +1,7 @@
 """What the model says about each reported result, in the unit of the report."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -29,7 +29,7 @@ SHORT_MONTHS, SHORTEST_MONTHS, LONGEST_MONTHS = 4.0, 18.0, 60.0
 
 
 @dataclass(frozen=True)
-class Arm:
+class EvidenceArm:
     """A virtual trial arm; studies with the same product, population, treatment and visits share one."""
 
     product: str
@@ -38,7 +38,7 @@ class Arm:
     visits: Visits
 
 
-def arms_of(studies: Iterable[Study], roles: Iterable[str] = ("fit",)) -> dict[str, Arm]:
+def arms_of(studies: Iterable[Study], roles: Iterable[str] = ("fit",)) -> dict[str, EvidenceArm]:
     """The arm of every study that has items with one of the roles, by study name."""
     wanted = set(roles)
     kept = {
@@ -52,7 +52,7 @@ def arms_of(studies: Iterable[Study], roles: Iterable[str] = ("fit",)) -> dict[s
     arms = {}
     for name, study in kept.items():
         every = study.visit_interval_days or Visits.every
-        arms[name] = Arm(study.product, study.population, _regimens(study), Visits(every, months[_key(study)]))
+        arms[name] = EvidenceArm(study.product, study.population, _regimens(study), Visits(every, months[_key(study)]))
     return arms
 
 
@@ -84,16 +84,16 @@ def _regimens(study: Study) -> tuple[tuple[float, Regimen], ...]:
     return tuple((treatment.share / total, treatment.regimen(study.product)) for treatment in study.treatment)
 
 
-def run_arm(parameters: ParameterSet, arm: Arm, *, n: int, seed: int, solver: Solver | None = None) -> Outcomes:
+def run_arm(parameters: ParameterSet, arm: EvidenceArm, *, n: int, seed: int, solver: Solver | None = None) -> Outcomes:
     """Outcomes of `n` virtual patients in an arm."""
     draws = draw(parameters, n, seed)
     patients = make_patients(parameters, draws, product=arm.product, population=arm.population)
     parts = [part for _, part in treated(patients, draws, arm, solver)]
-    return parts[0] if len(parts) == 1 else join(parts)
+    return parts[0] if len(parts) == 1 else Outcomes.concatenate(parts)
 
 
 def treated(
-    patients: Mapping[str, np.ndarray], draws: Draws, arm: Arm, solver: Solver | None = None
+    patients: Mapping[str, np.ndarray], draws: Draws, arm: EvidenceArm, solver: Solver | None = None
 ) -> Iterator[tuple[Solution, Outcomes]]:
     """Courses and outcomes of these patients; mixed treatments are given to consecutive shares of them."""
     draws.assay_of(len(arm.visits.days))  # drawn for all, so that they are remembered for the next parameters
@@ -105,46 +105,11 @@ def treated(
             yield solution, outcomes(solution, group, draws.part(first, last), arm.visits)
 
 
-def run_arms(
-    parameters: ParameterSet, arms: Mapping[str, Arm], *, n: int, seed: int, solver: Solver | None = None
-) -> dict[str, Outcomes]:
-    """Outcomes of every arm by study; an arm that several studies share is simulated once."""
-    done: dict[Arm, Outcomes] = {}
-    for arm in arms.values():
-        if arm not in done:
-            done[arm] = run_arm(parameters, arm, n=n, seed=seed, solver=solver)
-    return {name: done[arm] for name, arm in arms.items()}
-
-
-def join(parts: list[Outcomes]) -> Outcomes:
-    """Outcomes of several groups of patients as those of one arm."""
-    first = parts[0]
-    values = {}
-    for field in fields(Outcomes):
-        one = getattr(first, field.name)
-        if isinstance(one, np.ndarray):
-            axis = 1 if field.name in {"weight", "persistence", "least_tumour", "tumour_at_progression"} else 0
-            values[field.name] = np.concatenate([getattr(part, field.name) for part in parts], axis=axis)
-        elif field.name == "responses":
-            values[field.name] = tuple(
-                type(one[branch])(
-                    **{
-                        f.name: np.concatenate([getattr(part.responses[branch], f.name) for part in parts])
-                        for f in fields(one[branch])
-                    }
-                )
-                for branch in (0, 1)
-            )
-        else:
-            values[field.name] = one
-    return Outcomes(**values)
-
-
 SUSTAINED_MONTHS = 24.0
 """A best response is called sustained if there is no progression for this long; the paper gives no definition."""
 
 
-def predict(item: Item, outcome: Outcomes, parameters: ParameterSet, arm: Arm) -> float:
+def predict(item: Item, outcome: Outcomes, parameters: ParameterSet, arm: EvidenceArm) -> float:
     """Model value of one reported result, NaN if the virtual trial has nobody to compute it from."""
     return _PREDICTORS[item.endpoint](item, outcome, parameters, arm)
 
@@ -226,7 +191,7 @@ def _density_at_progression(outcome: Outcomes) -> float:
     return _median(outcome.density_at_progression, outcome.weight[0] * outcome.usable * keep)
 
 
-def _function_threshold(item: Item, parameters: ParameterSet, arm: Arm) -> float:
+def _function_threshold(item: Item, parameters: ParameterSet, arm: EvidenceArm) -> float:
     """Maximal killing at the threshold density over net growth, typical patient at the usual burden: lost below 1."""
     typical = parameters.typical(arm.product, arm.population)
     engaged = ((item.threshold or np.nan) / typical["half_density_kill"]) ** typical["hill_density"]
@@ -253,7 +218,7 @@ def _soluble_bcma(item: Item, outcome: Outcomes, parameters: ParameterSet) -> fl
     return others + (1.0 - others) * _median(outcome.soluble_bcma[:, at], outcome.usable)
 
 
-_Predictor = Callable[[Item, Outcomes, ParameterSet, Arm], float]
+_Predictor = Callable[[Item, Outcomes, ParameterSet, EvidenceArm], float]
 _PREDICTORS: dict[str, _Predictor] = {
     "orr": lambda item, outcome, *_: _percent(outcome, outcome.best >= PR),
     "cr_rate": lambda item, outcome, *_: _percent(outcome, outcome.best >= CR),
@@ -294,10 +259,10 @@ class Followed:
     line: LineOutcomes
 
     @property
-    def arm(self) -> Arm:
+    def arm(self) -> EvidenceArm:
         """The same as a trial arm, for endpoints that ask for the product or the visits."""
         products = self.plan.products
-        return Arm(products[-1] if products else "", self.scenario.population, (), self.line.outcomes.visits)
+        return EvidenceArm(products[-1] if products else "", self.scenario.population, (), self.line.outcomes.visits)
 
 
 _read_once = cache(read_plan)
@@ -333,15 +298,8 @@ def follow(
         raise EvidenceError(f"{where}: {problem}") from problem
     if scenario.select is not None:
         keep = scenario.select.chosen(patients, where).astype(float)
-        found = LineOutcomes(
-            found.number, found.regimen, found.since, _weighted(found.outcomes, keep), found.share * keep.mean()
-        )
+        found = replace(found, outcomes=found.outcomes.among(keep), share=found.share * keep.mean())
     return Followed(scenario, plan, found)
-
-
-def _weighted(outcomes: Outcomes, keep: np.ndarray) -> Outcomes:
-    values = {field.name: getattr(outcomes, field.name) for field in fields(Outcomes)}
-    return Outcomes(**{**values, "weight": outcomes.weight * keep})
 
 
 def compare_sequences(

@@ -13,7 +13,7 @@ from ...parameters.errors import FitError, InputError, RangeError
 from ...parameters.parameter_set import ParameterSet
 from ..observations import Item, Study
 from .likelihood import ItemMatch, log_likelihoods, match
-from .predictions import Arm, arms_of, can_predict, compare_sequences, predict, predict_sequence, run_arm
+from .predictions import EvidenceArm, arms_of, can_predict, compare_sequences, predict, predict_sequence, run_arm
 from .search_space import SearchSpace
 
 
@@ -67,7 +67,7 @@ class Problem:
         return np.array([bool(i.scenario) and study.scenario(i.scenario).line > 1 for study, i in self.fitted])
 
     @cached_property
-    def _arms(self) -> dict[str, Arm]:
+    def _arms(self) -> dict[str, EvidenceArm]:
         return arms_of(self.studies, ("fit",))
 
     def models(self, point: np.ndarray, *, seed: int, later: bool = True) -> np.ndarray:
@@ -76,7 +76,7 @@ class Problem:
         NaN where the virtual trial has nobody to compute a value from, and of later lines if they are not asked for.
         """
         parameters = self.space.at(point)
-        done: dict[Arm, Outcomes] = {}
+        done: dict[EvidenceArm, Outcomes] = {}
         followed: dict[tuple[str, int], dict] = {}
         values = np.full(len(self.items), np.nan)
         for k, (study, item) in enumerate(self.fitted):
@@ -130,7 +130,7 @@ def compare(
     solver = solver or Solver(workers=1)
     unique = list(dict.fromkeys(arms.values()))
 
-    def one(arm: Arm) -> Outcomes:
+    def one(arm: EvidenceArm) -> Outcomes:
         return run_arm(parameters, arm, n=n, seed=seed, solver=solver)
 
     with ThreadPoolExecutor(max(threads, 1)) as pool:

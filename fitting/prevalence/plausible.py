@@ -16,7 +16,7 @@ from ...model.therapy import read_therapies
 from ...parameters.errors import RangeError, SimulationError
 from ...parameters.parameter_set import ParameterSet
 from ...parameters.patients import Draws, draw, make_patients
-from ..calibration.predictions import Arm, join, treated
+from ..calibration.predictions import EvidenceArm, treated
 from ..observations import Study
 
 # What makes a virtual patient implausible: each limit with its source, or assumed with a reason.
@@ -145,7 +145,7 @@ class Cohort:
         The limits that somebody breaks, each with how many do; a patient may break several.
     """
 
-    arm: Arm
+    arm: EvidenceArm
     patients: WidePatients
     outcomes: Outcomes
     plausible: np.ndarray
@@ -203,7 +203,7 @@ def sample_widely(
     return WidePatients(values, wide, np.exp(-0.5 * squared) / np.exp(logs).mean(axis=1))
 
 
-def treat_widely(patients: WidePatients, arm: Arm, solver: Solver | None = None) -> tuple[Outcomes, dict]:
+def treat_widely(patients: WidePatients, arm: EvidenceArm, solver: Solver | None = None) -> tuple[Outcomes, dict]:
     """Outcomes of these patients in an arm, as `run_arm` has them, and what the limits ask of their courses.
 
     The second is a mapping of arrays (patients,): the largest `tumour` (cells) and `m_protein` (g/L) until progression
@@ -216,11 +216,11 @@ def treat_widely(patients: WidePatients, arm: Arm, solver: Solver | None = None)
         seen = solution.times[None, :] <= end
         largest.append([np.where(seen, solution[name], 0.0).max(axis=1) for name in ("tumour", "m_protein")])
     tumour, protein = (np.concatenate(one) for one in zip(*largest, strict=True))
-    return (parts[0] if len(parts) == 1 else join(parts)), {"tumour": tumour, "m_protein": protein}
+    return (parts[0] if len(parts) == 1 else Outcomes.concatenate(parts)), {"tumour": tumour, "m_protein": protein}
 
 
 def plausible_cohort(
-    parameters: ParameterSet, arm: Arm, studies: Iterable[Study] = (), *, n: int, seed: int,
+    parameters: ParameterSet, arm: EvidenceArm, studies: Iterable[Study] = (), *, n: int, seed: int,
     inflation: float = INFLATION, solver: Solver | None = None,
 ) -> Cohort:  # fmt: skip
     """Sample widely, treat, and find out who is plausible.

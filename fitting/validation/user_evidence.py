@@ -1,6 +1,6 @@
 """A user's own evidence, never used in the fit, beside what a calibration predicts for it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +13,15 @@ from ..calibration.calibration import Calibration
 from ..calibration.likelihood import ItemMatch
 from ..calibration.predictions import can_predict
 from ..calibration.problem import compare
-from ..fit_table import FitRow
+from ..fit_table import FitRow, fit_rows, model_numbers
 from ..observations import Item, Study
-from ..posterior import anchored, interval
+from ..posterior import Sizes, over_posterior
 from ..studies import read_studies, read_study
 from .leave_out import Coverage, Prediction, coverage_of, predicted
 
 SEED = 20264
 """Virtual patients of the comparison; others than those of the fit."""
+SIZES = Sizes(patients=600, patients_per_draw=150, seed=SEED)
 
 REPLICATES = 4000
 """Simulated trials behind each predictive interval, shared among the posterior draws."""
@@ -102,13 +103,9 @@ def validate_user_evidence(
     studies: Iterable[Study],
     calibration: Calibration,
     *,
-    patients: int = 600,
-    draws: int = 40,
-    patients_per_draw: int = 150,
-    seed: int = SEED,
+    sizes: Sizes = SIZES,
     solver: Solver | None = None,
     shipped: Iterable[Study] | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
 ) -> UserValidation:
     """Predict every result that the model computes, whatever its role, at the estimate and over posterior draws.
 
@@ -117,8 +114,8 @@ def validate_user_evidence(
     EvidenceError
         If the model computes none of the results.
     """
-    if draws < 2:
-        raise RangeError(f"draws = {draws}; expected at least 2, or there is no parameter interval.")
+    if sizes.draws < 2:
+        raise RangeError(f"draws = {sizes.draws}; expected at least 2, or there is no parameter interval.")
     every = tuple(studies)
     chosen = tuple(_for_comparison(study) for study in every)
     computed = {item.id for study in chosen for item in study.items}
@@ -129,22 +126,17 @@ def validate_user_evidence(
             "results; give the product, population and visit_interval_days of the arm, and endpoints such as orr."
         )
     solver = solver or Solver(rtol=1e-4, workers=1)
-    draws = min(draws, len(calibration.draws))
 
-    def all_of(parameters: ParameterSet, n: int) -> tuple[ItemMatch, ...]:
-        return compare(parameters, chosen, n=n, seed=seed, solver=solver, roles=(_ROLE,), sequences=True)
+    def matches(parameters: ParameterSet, patients: int) -> tuple[ItemMatch, ...]:
+        return compare(
+            parameters, chosen, n=patients, seed=sizes.seed, solver=solver, roles=(_ROLE,), sequences=True
+        )  # fmt: skip
 
-    best = all_of(calibration.parameters(), patients)
-    few = all_of(calibration.parameters(), patients_per_draw)
-    values: list[list[float]] = [[] for _ in best]
-    for k in range(draws):
-        for drawn, row in zip(values, all_of(calibration.draw(k), patients_per_draw), strict=True):
-            drawn.append(row.model)
-        if progress is not None:
-            progress("posterior draws", k + 1, draws)
-    rng = np.random.default_rng(seed)
+    posterior = over_posterior(matches, lambda rows: rows, calibration, sizes)
+    rng = np.random.default_rng(sizes.seed)
     rows = tuple(
-        _row(match, anchor.model, np.array(drawn), rng) for match, anchor, drawn in zip(best, few, values, strict=True)
+        UserRow(fit, predicted(fit.study, fit.item, np.resize(model_numbers(posterior, i).centred, REPLICATES), rng))
+        for i, fit in enumerate(fit_rows(posterior))
     )
     used = already_used(every, calibration, read_studies() if shipped is None else shipped)
     return UserValidation(rows, not_computed, used)
@@ -158,11 +150,3 @@ def _for_comparison(study: Study) -> Study:
         if can_predict(item) and (item.scenario or study.product)
     )
     return study.model_copy(update={"items": kept})
-
-
-def _row(match: ItemMatch, anchor: float, drawn: np.ndarray, rng: np.random.Generator) -> UserRow:
-    top = 100.0 if match.item.unit == "%" else np.inf
-    models = anchored(match.model, drawn, anchor, 0.0, top)
-    low, high = interval(models)
-    fit = FitRow(match.study, match.item, match.model, low, high, match.misfit)
-    return UserRow(fit, predicted(match.study, match.item, np.resize(models, REPLICATES), rng))

@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from perdure.fitting.calibration.likelihood import match
-from perdure.fitting.calibration.predictions import Arm, arms_of, can_predict, predict, run_arm
+from perdure.fitting.calibration.predictions import EvidenceArm, arms_of, can_predict, predict, run_arm
 from perdure.fitting.calibration.problem import compare
 from perdure.fitting.km_reconstruction import FEWEST_EVENTS, intervals, reconstruct_curve
 from perdure.fitting.observations import Curve
@@ -204,7 +204,7 @@ class Known:
 
 def test_the_answer_is_the_share_of_those_who_come_so_far() -> None:
     item = ITEMS[0].model_copy(update={"from_months": 2.0, "time_months": 4.0})
-    arm = Arm("ide_cel", "late_line", (), Visits())
+    arm = EvidenceArm("ide_cel", "late_line", (), Visits())
 
     def answer(months: list[float]) -> float:
         outcome = cast(Outcomes, cast(Any, Known(kaplan_meier(months, np.ones(len(months))))))

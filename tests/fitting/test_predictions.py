@@ -10,7 +10,7 @@ from perdure.fitting.calibration import problem
 from perdure.fitting.calibration.calibration import read_calibration
 from perdure.fitting.calibration.predictions import (
     SUSTAINED_MONTHS,
-    Arm,
+    EvidenceArm,
     arms_of,
     can_predict,
     join,
@@ -31,7 +31,7 @@ from perdure.parameters.units import DAYS_PER_MONTH
 CATALOGUE = read_catalogue()
 STUDIES = read_studies()
 QUICK = Solver(rtol=1e-4, workers=1)
-ARM = Arm("ide_cel", "late_line", ((1.0, infuse("ide_cel")),), Visits(months=36.0))
+ARM = EvidenceArm("ide_cel", "late_line", ((1.0, infuse("ide_cel")),), Visits(months=36.0))
 MONTH, NEVER, NAN = DAYS_PER_MONTH, np.inf, np.nan
 
 # Six made-up patients. The first branch relapses, the second is eradicated; the sixth could not be integrated.
@@ -230,9 +230,9 @@ def test_studies_of_the_same_treatment_share_one_arm_and_its_longest_follow_up()
 
 
 def test_an_arm_that_studies_share_is_simulated_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    runs: list[Arm] = []
+    runs: list[EvidenceArm] = []
 
-    def counted(parameters: object, arm: Arm, **more: object) -> Outcomes:
+    def counted(parameters: object, arm: EvidenceArm, **more: object) -> Outcomes:
         runs.append(arm)
         return MADE_UP
 

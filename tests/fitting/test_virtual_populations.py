@@ -8,7 +8,7 @@ import pytest
 
 from perdure.experiments import two_populations
 from perdure.fitting.calibration.calibration import Calibration
-from perdure.fitting.calibration.predictions import Arm, run_arm
+from perdure.fitting.calibration.predictions import EvidenceArm, run_arm
 from perdure.fitting.observations import Item, Study
 from perdure.fitting.prevalence.plausible import (
     LEVELS,
@@ -41,7 +41,7 @@ from perdure.trials.prevalence_projection import (
 SOLVER = Solver(rtol=1e-4, workers=1)
 UNFITTED = Calibration("unfitted", estimate={}, draws=[{}, {}, {}], misfits={}, shrinkage={}, about={})
 PARAMETERS = UNFITTED.parameters()
-ARM = Arm("ide_cel", "late_line", ((1.0, infuse("ide_cel")),), Visits(28.0, 36.0))
+ARM = EvidenceArm("ide_cel", "late_line", ((1.0, infuse("ide_cel")),), Visits(28.0, 36.0))
 
 
 # Plausible patients
