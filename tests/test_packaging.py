@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import mypy.api
 import pytest
 
 import perdure
@@ -85,6 +86,31 @@ def test_the_checker_finds_the_package_through_the_committed_link() -> None:
     link = ROOT / ".typing" / "perdure"
     assert PROJECT["tool"]["pyright"]["extraPaths"] == [link.parent.name]
     assert link.resolve() == ROOT
+
+
+def test_a_checker_knows_the_type_of_everything_in_the_program_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [program] = re.findall(r"```python\n(.*?)```", text_of("README.md"), flags=re.DOTALL)
+    names = {
+        target.id
+        for node in ast.walk(ast.parse(program))
+        if isinstance(node, ast.Assign)
+        for whole in node.targets
+        for target in ast.walk(whole)
+        if isinstance(target, ast.Name)
+    }
+    reveal = [*sorted(names), *(alias.name for node in ast.parse(program).body if isinstance(node, ast.ImportFrom)
+                                for alias in node.names)]  # fmt: skip
+    file = tmp_path / "program.py"
+    file.write_text(program + "".join(f"reveal_type({name})\n" for name in reveal), encoding="utf-8")
+    monkeypatch.setenv("MYPYPATH", str(ROOT / ".typing"))
+    options = ["--strict", "--follow-imports=silent", f"--cache-dir={tmp_path / 'cache'}"]
+    said, errors, code = mypy.api.run([*options, str(file)])
+    assert code == 0, said + errors
+    revealed = re.findall(r'Revealed type is "(.*)"', said)
+    assert len(revealed) == len(reveal)
+    assert not [text for text in revealed if re.search(r"\bAny\b", text)]
 
 
 def test_a_long_test_runs_only_when_asked_for(pytestconfig: pytest.Config) -> None:

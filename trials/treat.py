@@ -267,3 +267,18 @@ def _deprecated(product: object, regimen: Given) -> Plan:
     if not any(dose.therapy == product and dose.day == 0.0 for dose in plan.first.doses):
         raise RegimenError(f"{product}: no infusion on day 0 in '{plan.text}'; day 0 is the first infusion.")
     return plan
+
+
+def follow(
+    plan: Given, population: str = "late_line", *, line: int = 0, patients: int = 500, seed: int = SEED,
+    months: float = LATER_LINE_MONTHS, every: float = 28.0, parameters: ParameterSet | None = None,
+    solver: Solver | None = None,
+) -> ArmResult:  # fmt: skip
+    """Deprecated: `treat(plan, population, line=...)` reports any line of a plan."""
+    warnings.warn(
+        "follow(plan, population, line=...) is treat(plan, population, line=...)", DeprecationWarning, stacklevel=2
+    )
+    return treat(
+        plan, population, line=line, patients=patients, seed=seed, months=months, every=every, parameters=parameters,
+        solver=solver, half_weekly=True,
+    )  # fmt: skip
