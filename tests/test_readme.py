@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import perdure
+from perdure import Sizes
 from perdure.app.main import app
 from perdure.fitting.studies import read_study
 from perdure.model.engine import lanes
@@ -27,9 +28,10 @@ from perdure.parameters.population import read_population
 from perdure.reports.registry import all_experiments
 
 ROOT = Path(__file__).resolve().parent.parent
-README, RECIPES = ROOT / "README.md", ROOT / "CONTRIBUTING.md"
+README, RECIPES = ROOT / "README.md", ROOT / "docs" / "extending.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [README, RECIPES, ROOT / "CHANGELOG.md", *DOCS]
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS, *DECISIONS]
 COMMANDS = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
 RUN = "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/perdure run"
 TEST = 'python3 -m venv .venv && .venv/bin/pip install -e ".[test]" && .venv/bin/pytest'
@@ -74,7 +76,7 @@ def test_the_python_of_the_readme_is_five_lines_and_prints_what_it_promises(caps
     assert re.fullmatch(answer, capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("page", [page for page in DOCS if blocks(page, "python")], ids=named)
+@pytest.mark.parametrize("page", [page for page in DOCS if page != RECIPES and blocks(page, "python")], ids=named)
 def test_the_python_of_a_page_runs_as_written(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,18 +103,18 @@ def test_the_example_experiment_of_the_recipes_asks_a_question_and_runs_small() 
     question = ast.get_docstring(ast.parse(code)) or ""
     assert question.endswith("?")
     space: dict[str, Any] = {"__name__": "example"}
-    exec(compile(code, "CONTRIBUTING.md", "exec"), space)
-    found = space["run"]((2.0,), patients=20, draws=2, patients_per_draw=10, months=12.0)
-    assert [arm.name for arm in found.arms] == ["as calibrated", "growth x 2"]
-    assert found.gain("growth x 2", found.measures[-2]).value < 0.0
-    assert {"answer", "findings", "main"} <= space.keys()
+    exec(compile(code, "extending.md", "exec"), space)
+    comparison = space["run"]((2.0,), sizes=Sizes(20, 2, 10), months=12.0)
+    assert [arm.name for arm in comparison.arms] == ["as calibrated", "growth x 2"]
+    assert comparison.gain("growth x 2", comparison.measures[-2]).value < 0.0
+    assert {"report", "findings", "TIME"} <= space.keys()
 
 
 def recipe(path: str, names: Mapping[str, Any]) -> dict[str, Any]:
     """What the example of the recipes for a file defines, where these names are known."""
     (code,) = (code for code in blocks(RECIPES, "python") if code.startswith(f"# {path}"))
     space = dict(names)
-    exec(compile(code, "CONTRIBUTING.md", "exec"), space)
+    exec(compile(code, "extending.md", "exec"), space)
     return space
 
 

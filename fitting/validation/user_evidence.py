@@ -76,7 +76,7 @@ def read_user_evidence(path: Path | str) -> tuple[Study, ...]:
     """Read one evidence file, or every .toml file of a folder; FileError if there is none."""
     path = Path(path)
     if not path.exists():
-        raise FileError(f"{path}: there is no such file or folder; expected evidence as in CONTRIBUTING.md.")
+        raise FileError(f"{path}: there is no such file or folder; expected evidence as in docs/extending.md.")
     return read_studies(path) if path.is_dir() else (read_study(path),)
 
 
