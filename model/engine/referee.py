@@ -203,6 +203,25 @@ def _edges(regimen: Regimen, stop: float) -> set[float]:
     return {edge for edge in edges if 0.0 < edge < stop}
 
 
+class _Printer(PythonCodePrinter):
+    """Python of expressions in which names have places of their own; what derivatives share is printed once."""
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        super().__init__({"fully_qualified_modules": True, "standard": "python3"})
+        self._places = places
+        self._printed: dict[sympy.Basic, str] = {}
+
+    def _print_Symbol(self, expr: sympy.Symbol) -> str:  # noqa: N802
+        return self._places[expr.name]
+
+    def _print(self, expr: Any, **settings: Any) -> str:
+        if not isinstance(expr, sympy.Expr) or settings:
+            return super()._print(expr, **settings)
+        if expr not in self._printed:
+            self._printed[expr] = super()._print(expr)
+        return self._printed[expr]
+
+
 def jacobian(system: System) -> Callable[..., None]:
     """Exact derivatives of the equations as a function of (parameters, drug levels, states) that fills a matrix."""
     index = {state.name: i for i, state in enumerate(system.states)}
@@ -210,11 +229,8 @@ def jacobian(system: System) -> Callable[..., None]:
     places |= {put.name: f"x[{i}]" for i, put in enumerate(system.inputs)}
     places |= {name: f"s_{name}" for name in index}
     places |= {quantity.name: f"v_{quantity.name}" for quantity in system.quantities}
-    printer = PythonCodePrinter({"fully_qualified_modules": True, "standard": "python3"})
-
-    def text(expression: sympy.Expr) -> str:
-        here = {name: sympy.Symbol(places[str(name)]) for name in expression.free_symbols}
-        return str(printer.doprint(expression.xreplace(here)))
+    printer = _Printer(places)
+    text = printer.doprint
 
     signed = {state.name for state in system.states if state.signed}
     lines = [f"s_{name} = y[{i}]" if name in signed else f"s_{name} = max(y[{i}], 0.0)" for name, i in index.items()]

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 
 import pytest
 import sympy
@@ -12,6 +13,13 @@ from perdure.model.system.system import Flow, State, System, parameter
 from perdure.model.therapy import read_therapies
 
 
+@cache
+def source_of(*, drugs: bool = True, stiff: bool = False) -> str:
+    """Generated source of the shipped model, with every drug or with none."""
+    return generate(myeloma() if drugs else myeloma(()), stiff=stiff).source
+
+
+@cache
 def functions(source: str) -> dict[str, ast.FunctionDef]:
     return {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
 
@@ -32,7 +40,7 @@ def touches(node: ast.AST, *arrays: str) -> bool:
     [("rhs", "y"), ("observe", "y"), ("branching_rates", "y"), ("forcing", "x"), ("jacobian", "yf")],
 )
 def test_nothing_is_computed_later_than_it_could_be(function: str, arrays: str) -> None:
-    tree = functions(generate(myeloma(), stiff=True).source)[function]
+    tree = functions(source_of(stiff=True))[function]
     late = [n for n in ast.walk(tree) if isinstance(n, ast.BinOp) and not touches(n, *arrays)]
     assert not [ast.unparse(node) for node in late]
 
@@ -42,7 +50,7 @@ ONE_COURSE = 7
 
 
 def test_the_equations_divide_as_rarely_as_they_can() -> None:
-    tree = functions(generate(myeloma(())).source)
+    tree = functions(source_of(drugs=False))
     assert len(operations(tree["rhs"], ast.Div)) == ONE_COURSE
     room, crowd = sorted(operations(tree["rhs"], ast.Pow))  # of the tumour, and of the lymphocytes
     assert re.fullmatch(r"\(\(p\[\d+\] \+ v_tumour\) \* c\[\d+\]\) \*\* p\[\d+\]", room)
@@ -56,7 +64,7 @@ def test_a_drug_costs_a_division_only_where_its_effect_depends_on_the_patient() 
     redirected = sum(attack.means == "redirected" for attack in attacks)  # its antigen, and the T cells that it needs
     bound = sum(bool(attack.number("half_binding")) for attack in attacks)  # what is free, and what that occupies
     escaped = any(attack.antigens and attack.number("resistant") for attack in attacks)  # reach: load over tumour
-    tree = functions(generate(myeloma()).source)
+    tree = functions(source_of())
     assert redirected >= 5
     assert bound >= 4
     assert len(operations(tree["rhs"], ast.Div)) == ONE_COURSE + 2 * redirected + 2 * bound + escaped
@@ -65,7 +73,7 @@ def test_a_drug_costs_a_division_only_where_its_effect_depends_on_the_patient() 
 
 
 def test_no_value_is_computed_twice_for_a_patient() -> None:
-    lines = ast.unparse(functions(generate(myeloma(), stiff=True).source)["constants"]).splitlines()
+    lines = ast.unparse(functions(source_of(stiff=True))["constants"]).splitlines()
     values = [line.partition(" = ")[2] for line in lines[1:]]
     assert len(values) == len(set(values)) > 40
 
@@ -77,7 +85,7 @@ def test_the_source_stays_within_what_the_engine_can_compile(stiff: bool) -> Non
         ast.UnaryOp, ast.USub, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.Call, ast.Attribute, ast.expr_context,
         ast.FunctionDef,
     )  # fmt: skip
-    source = generate(myeloma(), stiff=stiff).source
+    source = source_of(stiff=stiff)
     for name, function in functions(source).items():
         for node in ast.walk(function):
             assert isinstance(node, allowed), (name, ast.dump(node))
