@@ -5,40 +5,36 @@ without the wait for cells, the exhaustion that an antibody leaves in the T cell
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from perdure.fitting.calibration.calibration import MISSED, Calibration, read_calibration
 from perdure.fitting.calibration.likelihood import match
+from perdure.fitting.posterior import Estimate, Sizes
 from perdure.fitting.studies import read_studies
-from perdure.model.imwg import PR
-from perdure.model.simulate import Solver, simulate
-from perdure.parameters.parameter_set import ParameterSet
-from perdure.parameters.patients import draw, make_patients
 from perdure.reports.comparison_report import given_of, notices_of, numbers_of, table_of
-from perdure.reports.experiment_report import Answer, Finding, tell
+from perdure.reports.experiment_report import ExperimentReport, Finding
 from perdure.reports.figures.course import BandToDraw, Panel, course_picture
 from perdure.reports.figures.curves import CurveToDraw
-from perdure.reports.figures.forest import effect_picture
+from perdure.reports.figures.forest import EffectRowToDraw, effect_picture
 from perdure.reports.figures.picture import Picture
-from perdure.reports.figures.rows import EffectRowToDraw
 from perdure.reports.figures.survival import survival_picture
-from perdure.reports.report import Section, Table
-from perdure.reports.run_files import NumberRow, estimate_row
+from perdure.reports.report import Section
+from perdure.reports.run_files import estimate_row
 from perdure.reports.settings import Settings
-from perdure.trials.compare import Arm, Comparison
-from perdure.trials.compare_lines import compare_lines, followed
-from perdure.trials.measures import RESPONSE, Measure, Treated
-from perdure.trials.projection import Estimate, Progress
-from perdure.trials.treat import SEED
+from perdure.trials.arm import Arm
+from perdure.trials.compare import Comparison, compare
+from perdure.trials.host_exhaustion import HALF_YEAR, host_exhaustion
+from perdure.trials.measures import Measure
+from perdure.trials.two_lines import CONTROL, FIRST_RESPONSE, LAST_RESPONSE, LINE_BY_LINE, pfs2_at
 
-# CAR-T cells and a bispecific antibody in both orders: plans, measures, and the exhaustion that an antibody leaves.
-
-
+TIME = "about two minutes"
+SIZES = Sizes(patients=250, draws=16, patients_per_draw=40)
 MONTHS = 36.0
-WAIT = 42.0
+QUARTERS = tuple(float(month) for month in range(3, 37, 3))
+"""Months at which the band of PFS2 is drawn."""
+USUAL_WAIT = 42.0
 """Days from progression to cells that have to be made, as in the evidence files (assumed there)."""
 WAITS = (28.0, 84.0, 168.0)
 
@@ -60,22 +56,19 @@ class Pair:
     @property
     def antibody_first(self) -> Arm:
         """The antibody until progression, then cells that have to be made."""
-        return self.after(WAIT)
+        return self.after(USUAL_WAIT)
 
     def after(self, wait: float) -> Arm:
         """The antibody until progression, and cells so many days later."""
-        given = (
-            f"{self.antibody}; at progression: lymphodepletion days {wait - 5:g}-{wait - 3:g}; "
-            f"{self.cells} on day {wait:g}"
-        )
-        name = f"{self.antibody}, then {self.cells}" + ("" if wait == WAIT else f" after {wait:g} days")
-        return Arm(name, given, self.population)
+        cells = f"lymphodepletion days {wait - 5:g}-{wait - 3:g}; {self.cells} on day {wait:g}"
+        name = f"{self.antibody}, then {self.cells}" + ("" if wait == USUAL_WAIT else f" after {wait:g} days")
+        return Arm(name, f"{self.antibody}; at progression: {cells}", self.population)
 
     @property
     def rested(self) -> Arm:
         """The antibody first, if it exhausted no T cells: a thought experiment."""
         arm = self.antibody_first
-        return Arm(f"{arm.name}, no exhaustion", arm.given, self.population, _no_exhaustion)
+        return replace(arm, name=f"{arm.name}, no exhaustion", change=_no_exhaustion)
 
 
 def _no_exhaustion(values: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -88,46 +81,6 @@ PAIRS = (
 )  # fmt: skip
 
 
-def _control(one: Treated) -> float:
-    return followed(one).time_to_second(waiting=False).restricted_mean(min(MONTHS, one.outcomes.visits.months))
-
-
-def _second(one: Treated) -> float:
-    return followed(one).time_to_second().restricted_mean(min(MONTHS, one.outcomes.visits.months))
-
-
-def _first_response(one: Treated) -> float:
-    first = followed(one).first
-    return 100.0 * first.rate(first.best >= PR)
-
-
-def _first_mean(one: Treated) -> float:
-    return followed(one).first.progression_free().restricted_mean(MONTHS)
-
-
-def _last_mean(one: Treated) -> float:
-    return one.outcomes.progression_free().restricted_mean(min(24.0, one.outcomes.visits.months))
-
-
-def second_at(months: float) -> Measure:
-    """PFS2 at so many months: the share without second progression."""
-
-    def read(one: Treated) -> float:
-        return 100.0 * float(followed(one).time_to_second().at(months))
-
-    return Measure(f"PFS2 at {months:g} months", "%", read, 0.0, 100.0)
-
-
-CONTROL = Measure("time in control to month 36", "months", _control, 0.0, MONTHS)
-SECOND = Measure("restricted mean PFS2 to month 36", "months", _second, 0.0, MONTHS)
-FIRST_RESPONSE = Measure("response, line 1", "%", _first_response, 0.0, 100.0)
-FIRST_MEAN = Measure("mean PFS of line 1 to month 36", "months", _first_mean, 0.0, MONTHS)
-LAST_RESPONSE = Measure("response, line 2", "%", RESPONSE.read, 0.0, 100.0)
-LAST_MEAN = Measure("mean PFS of line 2 to month 24", "months", _last_mean, 0.0, 24.0)
-SHOWN = (FIRST_RESPONSE, FIRST_MEAN, LAST_RESPONSE, LAST_MEAN, SECOND, CONTROL)
-GRID = tuple(float(month) for month in range(3, 37, 3))
-
-
 @dataclass(frozen=True, eq=False)
 class Orders:
     """Every order of every pair, and how exhausted the T cells are after the antibody (days, 5-50-95 %) by antibody."""
@@ -136,164 +89,176 @@ class Orders:
     comparison: Comparison
     exhaustion: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
+    def gain(self, pair: Pair, measure: Measure = CONTROL) -> Estimate:
+        """What cells first gain over the antibody first, in the same patients."""
+        return self.comparison.gain(pair.cells_first.name, measure, pair.antibody_first.name)
 
-def exhaustion(
-    pair: Pair, parameters: ParameterSet, patients: int, seed: int = SEED, until: float = 182.0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Exhausted share of the host T cells from progression under the antibody on: days, and 5-50-95 % (3, days)."""
-    plan = pair.after(until + 28.0).plan  # nothing more is given in the days that are looked at
-    people = draw(parameters, patients, seed)
-    values = dict(make_patients(parameters, people, product=plan.products, population=pair.population))
-    values["fraction_lymphodepletion"] = np.zeros(patients)  # no lymphodepletion before the antibody
-    times = np.arange(0.0, 24.0 * 28.0 + until + 1.0, 7.0)
-    solution = simulate(values, plan.first, times=times, rules=plan.rules(), solver=Solver(rtol=1e-5))
-    begun = solution.events["line 2"].first
-    days = np.arange(0.0, until + 1.0, 7.0)
-    came = np.isfinite(begun) & (begun + until <= times[-1])
-    at = np.searchsorted(times, begun[came, None] + days[None, :] - 1e-6)
-    share = np.take_along_axis(solution["host_exhausted"][came], at, axis=1)
-    return days, np.percentile(share, [5, 50, 95], axis=0)
-
-
-def gain(found: Orders, pair: Pair, measure: Measure = CONTROL) -> Estimate:
-    """What cells first gain over the antibody first, in the same patients."""
-    return found.comparison.gain(pair.cells_first.name, measure, pair.antibody_first.name)
-
-
-TIME = "about two minutes"
+    @property
+    def other_waits(self) -> list[tuple[float, str]]:
+        """Other intervals before the cells of the first pair, each with the name of its arm."""
+        names = [arm.name for arm in self.comparison.arms]
+        waits = [(wait, self.pairs[0].after(wait).name) for wait in WAITS]
+        return [(wait, name) for wait, name in waits if name in names]
 
 
 def run(
-    *,
-    pairs: Sequence[Pair] = PAIRS,
-    waits: Sequence[float] = WAITS,
-    calibration: Calibration | None = None,
-    patients: int = 250,
-    draws: int = 16,
-    patients_per_draw: int = 40,
-    months: float = MONTHS,
-    seed: int = SEED,
-    progress: Progress | None = None,
-) -> Orders:
+    calibration: Calibration | None = None, sizes: Sizes = SIZES, *, pairs: Sequence[Pair] = PAIRS,
+    waits: Sequence[float] = WAITS, months: float = MONTHS,
+) -> Orders:  # fmt: skip
     """Both orders of every pair, the second without exhaustion too; the first pair with other intervals."""
     calibration = calibration or read_calibration()
     arms = [arm for pair in pairs for arm in (pair.cells_first, pair.antibody_first, pair.rested)]
-    arms += [pairs[0].after(wait) for wait in waits]
-    measures = (*SHOWN, *(second_at(month) for month in GRID if month <= months))
-    comparison = compare_lines(
-        arms, calibration, measures=measures, patients=patients, draws=draws, patients_per_draw=patients_per_draw,
-        months=months, seed=seed, progress=progress,
+    comparison = compare(
+        [*arms, *(pairs[0].after(wait) for wait in waits)], calibration, line=0, sizes=sizes, months=months,
+        measures=(*LINE_BY_LINE, *(pfs2_at(month) for month in QUARTERS if month <= months)), with_first_line=True,
+        label="following lines",
     )  # fmt: skip
-    left = {
-        pair.antibody: exhaustion(pair, calibration.parameters(), patients, seed)
-        for pair in {one.antibody: one for one in pairs}.values()
-    }
-    return Orders(tuple(pairs), comparison, left)
+    exhaustion = {
+        antibody: host_exhaustion(
+            pair.after(HALF_YEAR + 28.0), calibration.parameters(), sizes.patients, sizes.seed
+        )
+        for antibody, pair in {pair.antibody: pair for pair in pairs}.items()
+    }  # fmt: skip
+    return Orders(tuple(pairs), comparison, exhaustion)
 
 
-def answer(settings: Settings, calibration: Calibration) -> Answer:
-    """Compute, and put the answer into words, pictures and tables."""
-    found = run(
-        calibration=calibration, patients=min(settings.patients, 250), draws=min(settings.draws, 16),
-        patients_per_draw=min(settings.patients_per_draw, 40), seed=settings.seed, progress=settings.progress,
+UNDECIDED = "the interval holds zero: how fast host T cells tire and recover is known by priors only"
+REPORTED = (
+    ("majestec_1_orr", PAIRS[0].antibody_first.name, FIRST_RESPONSE),
+    ("jakubowiak_2023_prior_car_t_orr", PAIRS[1].cells_first.name, LAST_RESPONSE),
+    ("cartitude_2_c_after_bispecific_orr", PAIRS[2].antibody_first.name, LAST_RESPONSE),
+)
+
+
+def findings(orders: Orders) -> tuple[Finding, ...]:
+    """What the review recommends of the order, and the responses it quotes of single lines in it."""
+    comparison, rows = orders.comparison, []
+    for pair in orders.pairs:
+        gain = orders.gain(pair)
+        cost = comparison.gain(pair.antibody_first.name, LAST_RESPONSE, pair.rested.name)
+        rows += [
+            Finding(
+                f"{pair.cells} before {pair.antibody} holds longer than after it",
+                "cells are to be prioritised over bispecific antibodies", "review, section 2.4.3",
+                f"{gain.text('+.1f')} months in control", gain.low > 0, UNDECIDED,
+            ),
+            Finding(
+                f"exhaustion under {pair.antibody} costs response to {pair.cells}",
+                "prolonged exposure may lead to T-cell exhaustion", "review, section 2.4.3",
+                f"{cost.text('+.0f')} points of response", cost.high < 0, UNDECIDED,
+            ),
+        ]  # fmt: skip
+    items = {item.id: item for study in read_studies() for item in study.items}
+    for key, name, measure in REPORTED:
+        if name in [arm.name for arm in comparison.arms]:
+            response = comparison.estimate(name, measure)
+            met = abs(match(items[key], response.value).misfit) <= MISSED
+            rows.append(Finding(f"{measure.name}: {name}", items[key].text, key, f"{response.text('.0f')} %", met))
+    return tuple(rows)
+
+
+def report(settings: Settings, calibration: Calibration) -> ExperimentReport:
+    """Which order holds longer, what the antibody leaves, and what the interval before the cells changes."""
+    sizes = replace(
+        settings.sizes, patients=min(settings.patients, SIZES.patients), draws=min(settings.draws, SIZES.draws),
+        patients_per_draw=min(settings.patients_per_draw, SIZES.patients_per_draw),
     )  # fmt: skip
-    return Answer(
+    orders = run(calibration, sizes)
+    comparison, what = orders.comparison, f"gain in {CONTROL.name}"
+    gains = [
+        estimate_row(f"{pair.cells} before {pair.antibody}", what, orders.gain(pair), "months") for pair in orders.pairs
+    ]
+    left = [
+        _exhaustion_picture(orders), _interval_picture(orders, LAST_RESPONSE, "order_interval_response"),
+        _interval_picture(orders, CONTROL, "order_interval_control"),
+    ]  # fmt: skip
+    lines = table_of(comparison, "Line by line", gains=(), measures=LINE_BY_LINE)
+    return ExperimentReport(
         title="CAR-T cells first, or the bispecific antibody first?",
         subtitle="Both orders on the same virtual patients",
-        sentences=sentences(found),
+        sentences=sentences(orders),
         sections=(
-            Section("Which order", _ORDER_TEXT, [gain_by_pair(found), curves(found)], [line_table(found)]),
-            Section(
-                "Why",
-                _WHY_TEXT,
-                [
-                    exhaustion_picture(found),
-                    interval_picture(found, LAST_RESPONSE, "order_interval_response"),
-                    interval_picture(found, CONTROL, "order_interval_control"),
-                ],
-            ),
+            Section("Which order", _ORDER_TEXT, [_gain_picture(orders), _pfs2_picture(orders)], [lines]),
+            Section("Why", _WHY_TEXT, left),
         ),
-        numbers=[*numbers_of(found.comparison, gains=(CONTROL,)), *_gain_rows(found)],
-        notices=[*notices_of(found.comparison), _LIMITS],
-        given=given_of(found.comparison),
-        findings=findings(found),
+        numbers=[*numbers_of(comparison, gains=(CONTROL,)), *gains],
+        notices=[*notices_of(comparison), _LIMITS],
+        given=given_of(comparison),
+        findings=findings(orders),
     )
 
 
-def sentences(found: Orders) -> tuple[str, ...]:
+def sentences(orders: Orders) -> tuple[str, ...]:
     """The answer in words."""
-    arms, said = found.comparison, []
-    for pair in found.pairs:
-        n = gain(found, pair)
-        chance = arms.chance(pair.cells_first.name, CONTROL, pair.antibody_first.name)
-        said.append(
-            f"{pair.cells} before {pair.antibody}: {n.text('+.1f')} months in control of 36 against the other order, "
-            f"better in {100 * chance:.0f} % of the draws."
+    comparison, pair = orders.comparison, orders.pairs[0]
+    loss = comparison.gain(pair.rested.name, LAST_RESPONSE, pair.antibody_first.name)
+    middle = orders.exhaustion[pair.antibody][1][1]
+
+    def in_order(pair: Pair) -> str:
+        chance = comparison.chance(pair.cells_first.name, CONTROL, pair.antibody_first.name)
+        return (
+            f"{pair.cells} before {pair.antibody}: {orders.gain(pair).text('+.1f')} months in control of 36 against "
+            f"the other order, better in {100 * chance:.0f} % of the draws."
         )
-    pair = found.pairs[0]
-    loss = arms.gain(pair.rested.name, LAST_RESPONSE, pair.antibody_first.name)
-    middle = found.exhaustion[pair.antibody][1][1]
-    said.append(
+
+    return (
+        *map(in_order, orders.pairs),
         f"At progression under {pair.antibody} {100 * middle[0]:.0f} % of the T cells are exhausted (median), and "
         f"{100 * middle[-1]:.0f} % half a year later; without that {loss.text('+.0f')} points more would respond to "
-        f"{pair.cells} afterwards."
-    )
-    known = [arm.name for arm in arms.arms]
-    for wait in WAITS[-1:]:
-        if pair.after(wait).name in known:
-            longer = arms.gain(pair.after(wait).name, CONTROL, pair.antibody_first.name)
-            said.append(
-                f"A wait of {wait:g} days before the cells instead of {WAIT:g} changes time in control by "
-                f"{longer.text('+.1f')} months, in a model in which nobody dies waiting."
-            )
-    return tuple(said)
+        f"{pair.cells} afterwards.",
+        *(
+            f"A wait of {wait:g} days before the cells instead of {USUAL_WAIT:g} changes time in control by "
+            f"{comparison.gain(name, CONTROL, pair.antibody_first.name).text('+.1f')} months, in a model in which "
+            "nobody dies waiting."
+            for wait, name in orders.other_waits if wait == max(WAITS)
+        ),
+    )  # fmt: skip
 
 
-def gain_by_pair(found: Orders) -> Picture:
-    """What cells first gain, as it is and if the antibody exhausted no T cells."""
+def _row(label: str, gain: Estimate) -> EffectRowToDraw:
+    return EffectRowToDraw(label, gain.value, gain.low, gain.high, True)
+
+
+def _gain_picture(orders: Orders) -> Picture:
     rows = []
-    for pair in found.pairs:
-        n = gain(found, pair)
-        rows.append(EffectRowToDraw(f"{pair.cells} and {pair.antibody}", n.value, n.low, n.high, True))
-        n = found.comparison.gain(pair.cells_first.name, CONTROL, pair.rested.name)
-        rows.append(EffectRowToDraw(f"{pair.cells} and {pair.antibody}, no exhaustion", n.value, n.low, n.high, True))
+    for pair in orders.pairs:
+        label = f"{pair.cells} and {pair.antibody}"
+        rested = orders.comparison.gain(pair.cells_first.name, CONTROL, pair.rested.name)
+        rows += [_row(label, orders.gain(pair)), _row(f"{label}, no exhaustion", rested)]
     return effect_picture(
         rows, name="order_gain", title="Cells first against the antibody first",
-        x_label="Difference in time in control until month 36 (months)",
-        sides=("antibody first", "cells first"),
+        x_label="Difference in time in control until month 36 (months)", sides=("antibody first", "cells first"),
         note="Same virtual patients. Time in control: PFS2 without the wait for cells. Interval: 95 % of draws.",
     )  # fmt: skip
 
 
-def curves(found: Orders) -> Picture:
-    """PFS2 of both orders with the antibody of the first pair."""
-    arms, antibody = found.comparison, found.pairs[0].antibody
-    drawn = []
-    for pair in found.pairs:
-        for arm in (pair.cells_first, pair.antibody_first) if pair.antibody == antibody else ():
-            one = followed(arms.treated[[each.name for each in arms.arms].index(arm.name)])
-            curve = one.time_to_second(patients=float(one.outcomes.n))
-            known = [measure.name for measure in arms.measures]
-            months = [month for month in GRID if second_at(month).name in known]
-            band = np.array([arms.draws_of(arm.name, second_at(month)) for month in months]) / 100.0
-            low, high = np.nanpercentile(band, [2.5, 97.5], axis=1)
-            drawn.append(
-                CurveToDraw(
-                    label=arm.name, times=curve.times, survival=curve.survival, at_risk=curve.at_risk,
-                    censor_times=curve.censor_times, band_times=[0.0, *months], parameter_low=[1.0, *low],
-                    parameter_high=[1.0, *high], median=curve.median(),
-                )
-            )  # fmt: skip
+def _pfs2_picture(orders: Orders) -> Picture:
+    """Both orders with the antibody of the first pair."""
+    pairs = [pair for pair in orders.pairs if pair.antibody == orders.pairs[0].antibody]
+    names = [arm.name for pair in pairs for arm in (pair.cells_first, pair.antibody_first)]
     return survival_picture(
-        drawn, name="order_pfs2", title="Time to second progression (simulated)", origin="start of the first line",
-        horizon_months=min(MONTHS, arms.treated[0].outcomes.visits.months), risk_every_months=12,
+        [_pfs2_curve(orders.comparison, name) for name in names], name="order_pfs2",
+        title="Time to second progression (simulated)", origin="start of the first line",
+        horizon_months=min(MONTHS, orders.comparison.results[0].outcomes.visits.months), risk_every_months=12,
         outcome="Without second progression", note="Each product in its own population.",
     )  # fmt: skip
 
 
-def exhaustion_picture(found: Orders) -> Picture:
-    """How exhausted the T cells are from progression under the antibody on."""
-    series = [BandToDraw(antibody, days, *share) for antibody, (days, share) in found.exhaustion.items()]
+def _pfs2_curve(comparison: Comparison, name: str) -> CurveToDraw:
+    result = comparison.result(name)
+    curve = result.time_to_second(patients=float(result.outcomes.n))
+    months = [month for month in QUARTERS if pfs2_at(month).name in [measure.name for measure in comparison.measures]]
+    band = np.array([comparison.draws_of(name, pfs2_at(month)) for month in months]) / 100.0
+    low, high = np.nanpercentile(band, [2.5, 97.5], axis=1)
+    return CurveToDraw(
+        label=name, times=curve.times, survival=curve.survival, at_risk=curve.at_risk,
+        censor_times=curve.censor_times, band_times=[0.0, *months], parameter_low=[1.0, *low],
+        parameter_high=[1.0, *high], median=curve.median(),
+    )  # fmt: skip
+
+
+def _exhaustion_picture(orders: Orders) -> Picture:
+    series = [BandToDraw(antibody, days, *share) for antibody, (days, share) in orders.exhaustion.items()]
     return course_picture(
         [Panel("Exhausted share of the T cells", "Share", series, low=0.0, high=1.0)],
         name="order_exhaustion", title="What the antibody leaves", origin="progression under the antibody",
@@ -301,78 +266,34 @@ def exhaustion_picture(found: Orders) -> Picture:
     )  # fmt: skip
 
 
-def interval_picture(found: Orders, measure: Measure, name: str) -> Picture:
+def _interval_picture(orders: Orders, measure: Measure, name: str) -> Picture:
     """What another interval between progression under the antibody and the cells changes."""
-    pair, arms = found.pairs[0], found.comparison
-    known = [arm.name for arm in arms.arms]
-    rows = []
-    for wait in (wait for wait in WAITS if pair.after(wait).name in known):
-        n = arms.gain(pair.after(wait).name, measure, pair.antibody_first.name)
-        rows.append(EffectRowToDraw(f"{wait:g} days", n.value, n.low, n.high, True))
+    pair = orders.pairs[0]
+    rows = [
+        _row(f"{wait:g} days", orders.comparison.gain(arm, measure, pair.antibody_first.name))
+        for wait, arm in orders.other_waits
+    ]
     return effect_picture(
-        rows or [EffectRowToDraw(f"{WAIT:g} days", 0.0, 0.0, 0.0)], name=name,
+        rows or [EffectRowToDraw(f"{USUAL_WAIT:g} days", 0.0, 0.0, 0.0)], name=name,
         title=f"Interval between {pair.antibody} and {pair.cells}",
-        x_label=f"Difference in {measure.name} from {WAIT:g} days ({measure.unit})", sides=("worse", "better"),
+        x_label=f"Difference in {measure.name} from {USUAL_WAIT:g} days ({measure.unit})", sides=("worse", "better"),
         note="Nobody dies and nothing is given in the interval: a limit of the model. Interval: 95 % of draws.",
     )  # fmt: skip
 
 
-def line_table(found: Orders) -> Table:
-    """Every order, line by line."""
-    return table_of(found.comparison, "Line by line", gains=(), measures=SHOWN)
-
-
-def _gain_rows(found: Orders) -> list[NumberRow]:
-    rows = [(f"{pair.cells} before {pair.antibody}", gain(found, pair)) for pair in found.pairs]
-    what = f"gain in {CONTROL.name}"
-    return [estimate_row(name, what, n, "months") for name, n in rows]
-
-
-def findings(found: Orders) -> tuple[Finding, ...]:
-    """What the review recommends of the order, and the responses it quotes of single lines in it."""
-    arms, made = found.comparison, []
-    names = [arm.name for arm in arms.arms]
-    for pair in found.pairs:
-        n = gain(found, pair)
-        what = f"{pair.cells} before {pair.antibody} holds longer than after it"
-        known = "cells are to be prioritised over bispecific antibodies"
-        told = f"{n.text('+.1f')} months in control"
-        made.append(Finding(what, known, "review, section 2.4.3", told, n.low > 0, _UNDECIDED))
-        n = arms.gain(pair.antibody_first.name, LAST_RESPONSE, pair.rested.name)
-        what = f"exhaustion under {pair.antibody} costs response to {pair.cells}"
-        known = "prolonged exposure may lead to T-cell exhaustion"
-        told = f"{n.text('+.0f')} points of response"
-        made.append(Finding(what, known, "review, section 2.4.3", told, n.high < 0, _UNDECIDED))
-    items = {item.id: item for study in read_studies() for item in study.items}
-    for key, name, measure in _REPORTED:
-        if name in names:
-            n = arms.estimate(name, measure)
-            what = f"{measure.name}: {name}"
-            met = abs(match(items[key], n.value).misfit) <= MISSED
-            made.append(Finding(what, items[key].text, key, f"{n.text('.0f')} %", met))
-    return tuple(made)
-
-
-_UNDECIDED = "the interval holds zero: how fast host T cells tire and recover is known by priors only"
-_REPORTED = (
-    ("majestec_1_orr", Pair("ide-cel", "teclistamab", "late_line").antibody_first.name, FIRST_RESPONSE),
-    ("jakubowiak_2023_prior_car_t_orr", Pair("ide-cel", "talquetamab", "late_line").cells_first.name, LAST_RESPONSE),
-    ("cartitude_2_c_after_bispecific_orr", PAIRS[2].antibody_first.name, LAST_RESPONSE),
-)
-
-
-def main(settings: Settings) -> Path:
-    """Answer the question, and write the report; returns its folder."""
-    return tell(settings, "sequence_order", answer)
-
-
 _ORDER_TEXT = """PFS2 runs from the first infusion or dose to the second progression or death; it is put together
-patient by patient from both lines and their futures, eradication included (trials/compare_lines.py says
-how). Time in control leaves out the days between progression and cells, in which nothing holds the tumour. Each product
-stands in the population in which it was calibrated, so that products are not to be compared."""
+patient by patient from both lines and their futures, eradication included (trials/treat.py says how). Time in control
+leaves out the days between progression and cells, in which nothing holds the tumour. Each product stands in the
+population in which it was calibrated, so that products are not to be compared."""
 _WHY_TEXT = """An antibody redirects the patient's own T cells and exhausts them while it is given; cells made of them
 then expand less. They recover over months once it is stopped. How fast they tire and recover, and what a product made
 of them loses, is known by priors only; hence the wide intervals, and the order is not decided."""
 _LIMITS = """Cells on day 0 are there at once, while cells of a second line have to be made: the wait before a first
 product, and who is lost in it, are not counted. Antibodies are given until progression; a fixed duration, and death
 from infection under them, are not in the model. Between progression and cells nobody dies."""
+
+
+if __name__ == "__main__":  # the same options as `perdure run`
+    from perdure.app.main import run_script
+
+    run_script(__file__)
