@@ -15,17 +15,14 @@ from perdure.fitting.calibration.likelihood import match
 from perdure.fitting.posterior import Estimate, Sizes, interval
 from perdure.fitting.studies import read_studies
 from perdure.parameters.units import DAYS_PER_MONTH
-from perdure.reports.comparison_report import curve_of, given_of, notices_of, numbers_of, table_of
+from perdure.reports.comparison_report import given_of, notices_of, numbers_of, table_of
 from perdure.reports.experiment_report import ExperimentReport, Finding
-from perdure.reports.figures.forest import EffectRowToDraw, effect_picture
-from perdure.reports.figures.picture import Picture
-from perdure.reports.figures.surface import CellToDraw, surface_picture
-from perdure.reports.figures.survival import survival_picture
 from perdure.reports.report import Section
 from perdure.reports.run_files import estimate_row
+from perdure.reports.second_line_report import group_map, lost_picture, second_line_picture, why_picture
 from perdure.reports.settings import Settings
 from perdure.trials.arm import Arm, Change
-from perdure.trials.compare import EVERYBODY, Comparison, compare
+from perdure.trials.compare import Comparison, compare
 from perdure.trials.measures import COMPLETE, MEDIAN_PFS, RESPONSE, restricted_mean
 from perdure.trials.treat import ArmResult
 
@@ -165,21 +162,27 @@ def report(settings: Settings, calibration: Calibration) -> ExperimentReport:
         patients_per_draw=min(settings.patients_per_draw, SIZES.patients_per_draw),
     )  # fmt: skip
     switch = run(calibration, sizes)
-    after = switch.after
-    lost = [estimate_row(name, "response lost after ide-cel", switch.lost(name), "points") for name in switch.therapies]
+    after, lost = switch.after, {name: switch.lost(name) for name in switch.therapies}
+    note = "BCMA dichotomised at its median at the second infusion; immune: prone to immunity against the CAR."
     return ExperimentReport(
         title="BCMA CAR-T cells have failed: the same target, another one, or both?",
         subtitle="Virtual late-line patients who progress after ide-cel",
         sentences=sentences(switch),
         sections=(
             Section(
-                "By target", _TARGET_TEXT, [_lost_picture(switch), _curves(after)],
+                "By target", _TARGET_TEXT, [lost_picture(after, lost, "ide-cel"), second_line_picture(after, CURVES)],
                 [table_of(after, "Second line", gains=(MEAN,))],
             ),
-            Section("By what the first line has left", _LEFT_TEXT, [_group_map(after, switch.therapies[1:])]),
-            Section("Why the same product fails", _WHY_TEXT, [_why_picture(after)]),
+            Section(
+                "By what the first line has left", _LEFT_TEXT,
+                [group_map(after, switch.therapies[1:], RESPONSE, note=note)],
+            ),
+            Section("Why the same product fails", _WHY_TEXT, [why_picture(after, tuple(WHY), RESPONSE)]),
         ),
-        numbers=[*numbers_of(after, gains=(RESPONSE, MEAN)), *lost],
+        numbers=[
+            *numbers_of(after, gains=(RESPONSE, MEAN)),
+            *(estimate_row(name, "response lost after ide-cel", points, "points") for name, points in lost.items()),
+        ],
         notices=[*notices_of(after), _LIMITS],
         given=given_of(after),
         findings=findings(switch),
@@ -205,55 +208,6 @@ def sentences(switch: Switch) -> tuple[str, ...]:
         f"({after.gain(why, RESPONSE).text('+.0f')} points of response).",
         f"Over the same product {best} gains in response, in points: "
         + "; ".join(f"{group} {after.gain(best, RESPONSE, SAME, group).text('+.0f')}" for group in GROUPS) + ".",
-    )  # fmt: skip
-
-
-def _effects(after: Comparison, estimates: Mapping[str, Estimate]) -> list[EffectRowToDraw]:
-    footings = {arm.name: footing for arm, footing in zip(after.arms, after.footings, strict=True)}
-    return [
-        EffectRowToDraw(name, estimate.value, estimate.low, estimate.high, not footings[name].calibrated)
-        for name, estimate in estimates.items()
-    ]
-
-
-def _lost_picture(switch: Switch) -> Picture:
-    return effect_picture(
-        _effects(switch.after, {name: switch.lost(name) for name in switch.therapies}),
-        name="switch_lost", title="What ide-cel before costs the next therapy",
-        x_label="Difference in overall response (points)", sides=("fewer respond", "more respond"),
-        note="After ide-cel against no CAR-T cells before. Interval: central 95 % of posterior draws.",
-    )  # fmt: skip
-
-
-def _why_picture(after: Comparison) -> Picture:
-    return effect_picture(
-        _effects(after, {name: after.gain(name, RESPONSE) for name in WHY}),
-        name="switch_why", title="If the same product were given again, and",
-        x_label=f"Difference in {RESPONSE.name} ({RESPONSE.unit})", sides=("worse", "better"),
-        note=f"Against {SAME}, same virtual patients; interval: central 95 % of posterior draws.",
-    )  # fmt: skip
-
-
-def _curves(after: Comparison) -> Picture:
-    return survival_picture(
-        [curve_of(after, arm.name) for arm in after.arms if arm.name in CURVES], name="switch_pfs",
-        title="Progression-free survival of the second line (simulated)",
-        horizon_months=after.results[0].outcomes.visits.months, risk_every_months=3, origin="start of the line",
-        note="Cells: from their infusion, four weeks after progression. Band: central 95 % of posterior draws.",
-    )  # fmt: skip
-
-
-def _group_map(after: Comparison, names: Sequence[str]) -> Picture:
-    columns = (EVERYBODY, *GROUPS)
-    gains = [[after.gain(name, RESPONSE, SAME, group) for group in columns] for name in names]
-    shares = [after.share(group).value / after.share(EVERYBODY).value for group in columns]
-    return surface_picture(
-        [[[CellToDraw(gain.value, gain.low, gain.high) for gain in row] for row in gains]],
-        panel_titles=[""], rows=list(names),
-        columns=[f"{group}\n({100 * share:.0f} %)" for group, share in zip(columns, shares, strict=True)],
-        row_axis="second line", column_axis="patients (share of those who come to the second line)",
-        name="switch_groups", title=f"Gain in response over {SAME}", scale="difference in overall response (points)",
-        note="BCMA dichotomised at its median at the second infusion; immune: prone to immunity against the CAR.",
     )  # fmt: skip
 
 

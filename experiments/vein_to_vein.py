@@ -14,17 +14,15 @@ from perdure.fitting.calibration.calibration import Calibration
 from perdure.fitting.posterior import Sizes
 from perdure.model.processes.tumour import burden_untreated
 from perdure.model.statistics.proportions import clopper_pearson
-from perdure.reports.comparison_report import given_of, line_along, notices_of, numbers_of, table_of
+from perdure.reports.bridging_report import per_apheresed_picture, wait_picture
+from perdure.reports.comparison_report import given_of, notices_of, numbers_of, table_of
 from perdure.reports.experiment_report import ExperimentReport, Finding
-from perdure.reports.figures.along import AlongPanel, LineToDraw, along_picture
-from perdure.reports.figures.forest import EffectRowToDraw, effect_picture
-from perdure.reports.figures.picture import Picture
 from perdure.reports.report import Section
 from perdure.reports.settings import Settings
 from perdure.trials.arm import Arm
 from perdure.trials.bridging import DIED, GROWTH, PER_APHERESED, PROGRESSED
 from perdure.trials.compare import Comparison, Group, compare
-from perdure.trials.measures import MEDIAN_PFS, PEAK, RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS, Measure
+from perdure.trials.measures import MEDIAN_PFS, PEAK, RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS
 from perdure.trials.treat import ArmResult
 
 TIME = "about a minute and a half"
@@ -57,6 +55,13 @@ def plan_of(wait: float, bridging: str = "", product: str = "ide-cel") -> str:
     """The plan of a wait in words: the last five days are for lymphodepletion."""
     cells = f"lymphodepletion days {wait - 5:g}-{wait - 3:g}; {product} on day {wait:g}"
     return f"{bridging}; {cells}" if bridging else cells
+
+
+WAYS = (
+    name_of(5.0), name_of(RAPID), name_of(28.0), NO_TIME, name_of(USUAL, CHEMOTHERAPY), name_of(USUAL, INHIBITOR),
+    name_of(USUAL, EFFECTIVE), name_of(USUAL, "PHE885"), name_of(RAPID, "PHE885"),
+)  # fmt: skip
+"""Arms that shorten or bridge the usual wait, as they are drawn."""
 
 
 def _effective(values: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -100,8 +105,14 @@ GROUPS: Mapping[str, Group] = {HIGH: _burden, LOW: lambda result: ~_burden(resul
 class Waiting:
     """Waits against each other, and bridging given to those with the most tumour, as it was in practice."""
 
+    days: tuple[float, ...]
     waits: Comparison
     afrough: Comparison
+
+    def arms(self, how: str = "") -> dict[float, str]:
+        """Names of the arms of one kind by days of waiting."""
+        names = [arm.name for arm in self.waits.arms]
+        return {wait: name_of(wait, how) for wait in self.days if name_of(wait, how) in names}
 
 
 def run(
@@ -111,6 +122,7 @@ def run(
     """Every wait on the same virtual patients, and the comparison of Afrough 2023 as it was made."""
     few = (RESPONSE, MEDIAN_PFS, RESTRICTED_PFS)
     return Waiting(
+        tuple(sorted({*waits, RAPID, USUAL})),
         compare(arms_of(waits), calibration, measures=MEASURES, sizes=sizes, months=months),
         compare(AFROUGH_ARMS, calibration, measures=few, groups=GROUPS, sizes=sizes, months=months),
     )
@@ -160,14 +172,18 @@ def report(settings: Settings, calibration: Calibration) -> ExperimentReport:
     """What waiting costs, what would give it back, and why bridged patients do worse in reports."""
     waiting = run(calibration, settings.sizes)
     waits, afrough = waiting.waits, waiting.afrough
+    along = wait_picture(
+        waits, waiting.arms(), bridged=waiting.arms(CHEMOTHERAPY), from_apheresis=waiting.arms(FROM_APHERESIS),
+        reported=REPORTED_WAITS,
+    )  # fmt: skip
     by_burden = [table_of(afrough, f"Afrough 2023, {group}", group=group) for group in GROUPS]
     return ExperimentReport(
         title="What does the time from vein to vein cost?",
         subtitle="Ide-cel in virtual late-line patients, with and without bridging",
         sentences=sentences(waiting),
         sections=(
-            Section("Along the wait", _TEXT, [wait_picture(waits)], [table_of(waits, "Waits")]),
-            Section("What would give it back", _BACK_TEXT, [gain_picture(waits)]),
+            Section("Along the wait", _TEXT, [along], [table_of(waits, "Waits")]),
+            Section("What would give it back", _BACK_TEXT, [per_apheresed_picture(waits, WAYS)]),
             Section("Why bridged patients do worse in reports", _AFROUGH_TEXT, tables=by_burden),
         ),
         numbers=[
@@ -206,59 +222,6 @@ def sentences(waiting: Waiting) -> tuple[str, ...]:
         f"per patient apheresed by {waits.gain(name_of(RAPID, 'PHE885'), PER_APHERESED, rapid).text('+.1f')}; that "
         "rests on one response rate, and is not what the time gives back.",
     )
-
-
-def wait_picture(comparison: Comparison) -> Picture:
-    """Three ways to count, who is lost, and how the tumour grows, along the wait."""
-    waits = sorted(wait for wait in WAITS if name_of(wait) in [arm.name for arm in comparison.arms])
-
-    def line(label: str, measure: Measure, how: str = "") -> LineToDraw:
-        days = [wait for wait in waits if how != CHEMOTHERAPY or wait >= RAPID]
-        return line_along(comparison, label, days, [name_of(wait, how) for wait in days], measure)
-
-    def panel(title: str, y_label: str, *lines: LineToDraw, marked: bool = True) -> AlongPanel:
-        marks = [(day, label) for day, label in REPORTED_WAITS if marked and day <= max(waits)]
-        return AlongPanel(title, "days from apheresis to infusion", y_label, lines, marks=marks)
-
-    return along_picture(
-        [
-            panel(
-                "Three ways to count", f"restricted mean PFS to month {RESTRICTED_MONTHS:g} (months)",
-                line("from infusion", RESTRICTED_PFS), line("per patient apheresed", PER_APHERESED),
-                line("from apheresis", RESTRICTED_PFS, FROM_APHERESIS),
-            ),
-            panel(
-                "Bridging, per patient apheresed", "months without progression after infusion",
-                line("no bridging", PER_APHERESED), line("chemotherapy", PER_APHERESED, CHEMOTHERAPY),
-            ),
-            panel(
-                "Lost while waiting", "share of patients apheresed (%)", line("progress", PROGRESSED),
-                line("die", DIED), marked=False,
-            ),
-            panel(
-                "Growth of the tumour", "median tumour at infusion (times that at apheresis)",
-                line("no bridging", GROWTH), line("chemotherapy", GROWTH, CHEMOTHERAPY),
-            ),
-        ],
-        name="vein_to_vein", title="Waiting for CAR-T cells (simulated)",
-        note="Dashed: median times of two trials (PMC10873054).",
-    )  # fmt: skip
-
-
-def gain_picture(comparison: Comparison) -> Picture:
-    """What each way to shorten or bridge the wait gains per patient apheresed, against the usual wait."""
-    wanted = (
-        name_of(5.0), name_of(RAPID), name_of(28.0), NO_TIME, name_of(USUAL, CHEMOTHERAPY), name_of(USUAL, INHIBITOR),
-        name_of(USUAL, EFFECTIVE), name_of(USUAL, "PHE885"), name_of(RAPID, "PHE885"),
-    )  # fmt: skip
-    footings = {arm.name: footing for arm, footing in zip(comparison.arms, comparison.footings, strict=True)}
-    gains = {name: comparison.gain(name, PER_APHERESED) for name in wanted if name in footings}
-    return effect_picture(
-        [EffectRowToDraw(name, g.value, g.low, g.high, not footings[name].calibrated) for name, g in gains.items()],
-        name="vein_to_vein_gain", title=f"Instead of {USUAL:g} days without bridging",
-        x_label=f"Months without progression after infusion, of {RESTRICTED_MONTHS:g}, per patient apheresed",
-        sides=("worse", "better"), note="Same virtual patients; interval: central 95 % of posterior draws.",
-    )  # fmt: skip
 
 
 _TEXT = """Late-line patients as they are at infusion are taken as they are at apheresis, so that levels are those of a

@@ -6,6 +6,8 @@ from .measures import RESPONSE, Measure
 from .treat import ArmResult
 
 LAST_LINE_MONTHS = 24.0
+QUARTERS = tuple(float(month) for month in range(3, 37, 3))
+"""Months at which PFS2 is measured for the band of its curve."""
 
 
 def pfs2_at(months: float) -> Measure:

@@ -9,11 +9,9 @@ import pytest
 from perdure.experiments import oligoprogression
 from perdure.experiments.oligoprogression import (
     AT_ONCE,
-    EVERYBODY,
-    FAST,
     FIRST_HALF,
     LATER,
-    SLOW,
+    OPTIONS,
     UNTREATED,
     USUAL,
     WATCH,
@@ -26,8 +24,10 @@ from perdure.fitting.calibration.calibration import read_calibration
 from perdure.fitting.posterior import Sizes
 from perdure.parameters.units import DAYS_PER_MONTH
 from perdure.reports.experiment_report import run_experiment
+from perdure.reports.local_treatment_report import gain_picture, order_picture
 from perdure.reports.settings import Settings
-from perdure.trials.local_treatment import HORIZON, months_free, months_until_failure, weights
+from perdure.trials.compare import EVERYBODY
+from perdure.trials.local_treatment import FAST, HORIZON, SLOW, months_free, months_until_failure, weights
 from perdure.trials.treat import ArmResult
 
 PATIENTS = 30
@@ -121,10 +121,10 @@ def test_the_words_and_pictures_hold_what_was_computed(irradiation: Irradiation)
     said = " ".join(oligoprogression.sentences(irradiation))
     assert irradiation.gain(0.5).text(".1f") in said
     assert irradiation.needed(FAST).text(".0f") in said
-    table = oligoprogression.gain_picture(irradiation).table
+    table = gain_picture(irradiation, (SLOW, EVERYBODY, FAST)).table
     drawn = dict(zip(zip(table["line"], table["x"], strict=True), table["value"], strict=True))
     assert drawn[EVERYBODY, 50.0] == irradiation.gain(0.5).value
-    assert UNTREATED not in oligoprogression.order_picture(irradiation).table["label"]
+    assert UNTREATED not in order_picture(irradiation, OPTIONS, "talquetamab").table["label"]
 
 
 def test_the_run_is_written(irradiation: Irradiation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from perdure.experiments import sequence_order
-from perdure.experiments.sequence_order import USUAL_WAIT, Orders, Pair, run
+from perdure.experiments.sequence_order import run
 from perdure.fitting.calibration.calibration import read_calibration
 from perdure.fitting.posterior import Sizes
 from perdure.parameters.units import DAYS_PER_MONTH
 from perdure.trials.host_exhaustion import HALF_YEAR, host_exhaustion
+from perdure.trials.sequences import USUAL_WAIT, Orders, Pair
 from perdure.trials.two_lines import CONTROL, FIRST_MEAN, LAST_RESPONSE, SECOND, pfs2_at
 
 PAIR = Pair("ide-cel", "teclistamab", "late_line")

@@ -10,10 +10,12 @@ from perdure.experiments.vein_to_vein import (
     ALONE,
     CHEMOTHERAPY,
     EFFECTIVE,
+    FROM_APHERESIS,
     HIGH,
     LOW,
     RAPID,
     USUAL,
+    WAYS,
     Waiting,
     name_of,
     plan_of,
@@ -22,6 +24,7 @@ from perdure.fitting.posterior import Sizes
 from perdure.model.overall_survival import hazard_after_progression
 from perdure.model.processes.tumour import burden_untreated
 from perdure.model.simulate import Solver
+from perdure.reports.bridging_report import per_apheresed_picture, wait_picture
 from perdure.reports.experiment_report import run_experiment
 from perdure.reports.settings import Settings
 from perdure.trials.bridging import DIED, GROWTH, PER_APHERESED, PROGRESSED, alive_at_infusion
@@ -102,14 +105,16 @@ def test_the_words_and_pictures_hold_what_was_computed(waiting: Waiting) -> None
     said = " ".join(vein_to_vein.sentences(waiting))
     assert waiting.waits.gain(name_of(RAPID), PER_APHERESED).text("+.2f") in said
     assert waiting.waits.estimate(name_of(USUAL), DIED).text(".1f") in said
-    picture = vein_to_vein.wait_picture(waiting.waits)
+    picture = wait_picture(
+        waiting.waits, waiting.arms(), bridged=waiting.arms(CHEMOTHERAPY), from_apheresis=waiting.arms(FROM_APHERESIS)
+    )
     drawn = {
         (line, x): value
         for panel, line, x, value in zip(*(picture.table[key] for key in ("panel", "line", "x", "value")), strict=True)
         if panel == "Lost while waiting"
     }
     assert drawn["die", USUAL] == waiting.waits.estimate(name_of(USUAL), DIED).value
-    assert name_of(USUAL, EFFECTIVE) in vein_to_vein.gain_picture(waiting.waits).table["label"]
+    assert name_of(USUAL, EFFECTIVE) in per_apheresed_picture(waiting.waits, WAYS).table["label"]
 
 
 def test_every_finding_names_its_evidence(waiting: Waiting) -> None:
