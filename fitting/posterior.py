@@ -187,8 +187,9 @@ class Posterior(Generic[S, T]):
     def numbers(self, read: Callable[[T], ArrayLike], low: float = -np.inf, high: float = np.inf) -> Numbers:
         """Read a number, or an array, off everything that was measured; it can lie between `low` and `high`."""
         value = np.asarray(read(self.value), dtype=float)
-        drawn = np.array([read(measured) for measured in self.draws], dtype=float).reshape(-1, *value.shape)
-        return Numbers(value, np.asarray(read(self.few), dtype=float), drawn, low, high)
+        drawn = np.array([read(measured) for measured in self.draws], dtype=float)
+        shaped = drawn.reshape(len(self.draws), *value.shape)  # also without draws, and without numbers
+        return Numbers(value, np.asarray(read(self.few), dtype=float), shaped, low, high)
 
     def estimate(self, read: Callable[[T], float], low: float = -np.inf, high: float = np.inf) -> Estimate:
         """Read a number off everything that was measured: its estimate with the 95 % interval over the draws."""
