@@ -9,7 +9,6 @@ import typer
 from perdure.app.console import bar, say
 
 if TYPE_CHECKING:
-    from perdure.fitting.posterior import Sizes
     from perdure.fitting.validation.user_evidence import UserValidation
 
 # Only what --help needs is imported here; the command imports what it runs.
@@ -27,6 +26,7 @@ def validate(
 ) -> None:
     """Compare the model with evidence that was never used in the fit, and count how much of it was predicted."""
     from perdure.fitting.calibration.calibration import read_calibration
+    from perdure.fitting.posterior import Sizes
     from perdure.fitting.validation.user_evidence import read_user_evidence, validate_user_evidence
 
     studies = read_user_evidence(evidence)

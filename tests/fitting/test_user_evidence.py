@@ -1,6 +1,7 @@
 """Evidence of a user beside what the shipped calibration predicts: the command, its warnings and its errors."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 from perdure.app.validate import validate
 from perdure.fitting.calibration.calibration import read_calibration
 from perdure.fitting.studies import read_studies
-from perdure.fitting.validation.user_evidence import already_used, read_user_evidence, validate_user_evidence
+from perdure.fitting.validation.user_evidence import SIZES, already_used, read_user_evidence, validate_user_evidence
 from perdure.parameters.errors import EvidenceError, FileError, InputError
 
 # ------------------------------------------------------------------------------------------------ a user's own evidence
@@ -57,17 +58,18 @@ def test_a_user_s_evidence_is_predicted_whatever_its_role_with_both_intervals(tm
     file = tmp_path / "own.toml"
     file.write_text(OWN, encoding="utf-8")
     calibration = read_calibration()
-    found = validate_user_evidence(read_user_evidence(file), calibration, patients=100, draws=5, patients_per_draw=60)
-    assert [row.fit.item.id for row in found.rows] == ["own_orr"]
-    assert found.not_computed == ("own_severe_crs",)
-    assert found.warnings == ()
-    row = found.rows[0]
+    sizes = replace(SIZES, patients=100, draws=5, patients_per_draw=60)
+    validation = validate_user_evidence(read_user_evidence(file), calibration, sizes=sizes)
+    assert [row.fit.item.id for row in validation.rows] == ["own_orr"]
+    assert validation.not_computed == ("own_severe_crs",)
+    assert validation.warnings == ()
+    row = validation.rows[0]
     # forty patients add sampling error to what is uncertain about parameters
     sampling = 2.0 * 1.96 * 100.0 * math.sqrt(row.fit.model / 100.0 * (1.0 - row.fit.model / 100.0) / 40)
     width = row.prediction.highs[-1] - row.prediction.lows[-1]
     assert width > 0.85 * max(sampling, row.fit.high - row.fit.low)
     assert row.prediction.inside[-1] == (row.prediction.lows[-1] <= 80.0 <= row.prediction.highs[-1])
-    assert found.coverage()[0].total == 1
+    assert validation.coverage()[0].total == 1
     assert read_user_evidence(tmp_path) == read_user_evidence(file)
 
 
