@@ -6,35 +6,37 @@ import numpy as np
 import pytest
 
 from perdure.fitting.calibration.calibration import read_calibration
-from perdure.trials.compare import EVERYBODY, Arm, Comparison, compare
-from perdure.trials.compare_lines import compare_lines, followed
-from perdure.trials.measures import RESPONSE, Measure, Treated, restricted_mean
+from perdure.fitting.posterior import Sizes
+from perdure.trials.arm import Arm
+from perdure.trials.compare import EVERYBODY, Comparison, compare
+from perdure.trials.measures import RESPONSE, Measure, restricted_mean
+from perdure.trials.treat import ArmResult
 
 MEAN = restricted_mean(12.0)
 MEASURES = (RESPONSE, MEAN)
-SIZES = {"patients": 40, "draws": 2, "patients_per_draw": 30, "months": 12.0}
+SIZES = Sizes(patients=40, draws=2, patients_per_draw=30)
 LATE, LATE_OR_NEVER, NOBODY, UNKNOWN = "late", "late, unknown if it never came", "nobody", "unknown of everybody"
 FAST = "fast growth"
 GIVEN = {
     "one line": ("ide-cel", "ide-cel; lenalidomide 10 mg on days 1-21 of 28 from day 30 for 12 months"),
     "two lines": ("ide-cel; at progression talquetamab", "ide-cel; at progression venetoclax"),
 }
-DOORS = {"one line": compare, "two lines": compare_lines}
+LINES = {"one line": 1, "two lines": 0}
 
 
 def faster_growth(patients: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {"k_growth_tumour": 2.0 * patients["k_growth_tumour"]}
 
 
-def fast(arm: Treated) -> np.ndarray:
-    return arm.patients["k_growth_tumour"] > 0.02  # per day: a doubling in less than five weeks
+def fast(result: ArmResult) -> np.ndarray:
+    return result.patients["k_growth_tumour"] > 0.02  # per day: a doubling in less than five weeks
 
 
-def late(day: Callable[[Treated], np.ndarray], never: float) -> Callable[[Treated], np.ndarray]:
+def late(day: Callable[[ArmResult], np.ndarray], never: float) -> Callable[[ArmResult], np.ndarray]:
     """Who comes to something after the median of those who do; `never` is said of those to whom it never comes."""
 
-    def belongs(arm: Treated) -> np.ndarray:
-        days = day(arm)
+    def belongs(result: ArmResult) -> np.ndarray:
+        days = day(result)
         came = np.isfinite(days)
         assert 0 < came.sum() < days.size
         return np.where(came, days > np.median(days[came]), never)
@@ -42,7 +44,7 @@ def late(day: Callable[[Treated], np.ndarray], never: float) -> Callable[[Treate
     return belongs
 
 
-@pytest.fixture(scope="module", params=list(DOORS))
+@pytest.fixture(scope="module", params=list(LINES))
 def comparison(request: pytest.FixtureRequest) -> Comparison:
     """A therapy with results of its own and another one, each in the patients as they are and in changed ones."""
     fitted, extrapolated = GIVEN[request.param]
@@ -53,15 +55,17 @@ def comparison(request: pytest.FixtureRequest) -> Comparison:
         Arm("extrapolated, changed", extrapolated, change=faster_growth),
     )
     # Progression is a day of either branch, the start of the second line a day of the patient.
-    day = {"one line": lambda arm: arm.outcomes.progression(), "two lines": lambda arm: followed(arm).since}
+    day = {"one line": lambda result: result.outcomes.progression(), "two lines": lambda result: result.since}
     groups = {
         LATE: late(day[request.param], 0.0),
         LATE_OR_NEVER: late(day[request.param], np.nan),
-        NOBODY: lambda arm: np.zeros(arm.outcomes.n),
-        UNKNOWN: lambda arm: np.full(arm.outcomes.n, np.nan),
+        NOBODY: lambda result: np.zeros(result.outcomes.n),
+        UNKNOWN: lambda result: np.full(result.outcomes.n, np.nan),
         FAST: fast,
     }
-    return DOORS[request.param](arms, read_calibration(), measures=MEASURES, groups=groups, **SIZES)
+    return compare(
+        arms, read_calibration(), line=LINES[request.param], measures=MEASURES, groups=groups, sizes=SIZES, months=12.0
+    )
 
 
 def names(comparison: Comparison) -> list[str]:
@@ -84,10 +88,10 @@ def test_whoever_a_group_says_nothing_of_does_not_belong_to_it(comparison: Compa
 
 
 def test_a_group_is_made_of_those_who_belong_to_it_in_the_first_arm(comparison: Comparison) -> None:
-    seen, changed = (fast(comparison.treated[i]) for i in (0, 2))
+    seen, changed = (fast(comparison.results[i]) for i in (0, 2))
     assert 0 < seen.sum() < changed.sum()
     for i, arm in enumerate(names(comparison)):
-        members = comparison.treated[i].among(seen)
+        members = comparison.results[i].among(seen)
         for measure in comparison.measures:
             assert comparison.estimate(arm, measure, FAST).value == measure.read(members)
 
