@@ -6,10 +6,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from perdure.experiments import two_populations
 from perdure.fitting.calibration.calibration import Calibration
 from perdure.fitting.calibration.predictions import EvidenceArm, run_arm
 from perdure.fitting.observations import Item, Study
+from perdure.fitting.posterior import Sizes
 from perdure.fitting.prevalence.plausible import (
     LEVELS,
     Cohort,
@@ -25,6 +25,7 @@ from perdure.model.regimens.regimen import infuse
 from perdure.model.simulate import Solver
 from perdure.parameters.errors import InputError, RangeError
 from perdure.parameters.patients import draw, make_patients
+from perdure.reports import populations_report
 from perdure.reports.figures.two_populations import MethodsRowToDraw, methods_picture
 from perdure.trials.prevalence_projection import (
     COMPLETE,
@@ -220,45 +221,45 @@ def test_weights_for_some_results_of_another_population_bring_the_others_nearer(
 @cache
 def both() -> tuple[TwoPopulations, ...]:
     return project_both(
-        UNFITTED, patients=60, draws=2, patients_per_draw=30, plausible=240, repeats=4, months=36.0, solver=SOLVER
+        UNFITTED, sizes=Sizes(60, 2, 30), plausible=240, repeats=4, months=36.0, solver=SOLVER
     )
 
 
 def test_each_headline_of_each_product_is_shown_under_both_ways() -> None:
-    assert [one.scenario.product for one in both()] == ["ide_cel", "cilta_cel"]
-    for one in both():
+    assert [population.arm.plan.products for population in both()] == [("ide_cel",), ("cilta_cel",)]
+    for population in both():
         for method in METHODS:
-            numbers = [one.estimate(method, name) for name in HEADLINES]
+            numbers = [population.estimate(method, name) for name in HEADLINES]
             assert all(number.low <= number.high for number in numbers)
             assert not any(math.isnan(number.value) for number in numbers)
         for start in (FITTED_START, EQUAL_START):
-            prevalence = one.weighed[start].prevalence
-            assert 1.0 <= prevalence.effective <= one.cohort.plausible.sum()
-            response = weighted(one.cohort.outcomes, prevalence.weights).overall_response_rate
-            assert one.estimate(start, RESPONSE).value == pytest.approx(100.0 * response)
-            assert one.estimate(start, RESPONSE).value >= one.estimate(start, COMPLETE).value
+            prevalence = population.weighed[start].prevalence
+            assert 1.0 <= prevalence.effective <= population.cohort.plausible.sum()
+            response = weighted(population.cohort.outcomes, prevalence.weights).overall_response_rate
+            assert population.estimate(start, RESPONSE).value == pytest.approx(100.0 * response)
+            assert population.estimate(start, RESPONSE).value >= population.estimate(start, COMPLETE).value
 
 
 def test_weighted_headlines_meet_the_reported_ones_that_they_were_asked_to_meet() -> None:
-    for one in both():
-        for j, share in enumerate(one.shares):
+    for population in both():
+        for j, share in enumerate(population.shares):
             if share.item.endpoint != "orr":
                 continue
-            prevalence = one.weighed[FITTED_START].prevalence
+            prevalence = population.weighed[FITTED_START].prevalence
             assert j in prevalence.unmet or abs(share.under(prevalence.weights) - share.reported) <= 2.0 * share.error
 
 
 def test_the_comparison_says_in_words_how_many_patients_count_and_what_is_unmet() -> None:
-    words = two_populations.reading(both())
+    words = populations_report.reading(both())
     assert f"of {len(both()) * len(HEADLINES)} headline numbers" in words
-    for one in both():
-        assert f"{int(one.cohort.plausible.sum())} of 240 plausible" in words
-        said = " ".join(two_populations.notices(both()))
-        assert all(left.item.endpoint in said for left in one.left)
+    for population in both():
+        assert f"{int(population.cohort.plausible.sum())} of 240 plausible" in words
+        said = " ".join(populations_report.notices(both()))
+        assert all(left.item.endpoint in said for left in population.left)
 
 
 def test_the_picture_shows_every_headline_under_every_way() -> None:
-    drawn = two_populations.picture(both())
+    drawn = populations_report.picture(both())
     assert len(drawn.table["label"]) == len(both()) * len(HEADLINES)
     shown = dict(zip(zip(drawn.table["group"], drawn.table["label"], strict=True), drawn.table[SAMPLED], strict=True))
     first = both()[0]

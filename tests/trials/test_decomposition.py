@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from perdure.fitting.calibration.calibration import Calibration
+from perdure.fitting.posterior import Sizes
 from perdure.model.catalogue import read_catalogue
 from perdure.model.simulate import Solver
 from perdure.model.therapy import read_therapy
@@ -18,6 +19,7 @@ from perdure.parameters.parameter_set import ParameterSet
 from perdure.reports.attribution_report import cells_of, why_picture
 from perdure.reports.figures.contributions import contribution_picture
 from perdure.reports.figures.rows import EffectRowToDraw
+from perdure.trials.arm import Arm
 from perdure.trials.attribution import Decomposition, coalitions, decompose, shapley
 from perdure.trials.coalitions import (
     ANTIGEN,
@@ -29,8 +31,8 @@ from perdure.trials.coalitions import (
     mechanisms_of,
     pair_of,
 )
-from perdure.trials.compare import Arm, treat_arm
 from perdure.trials.measures import RESTRICTED_PFS
+from perdure.trials.treat import ArmResult, treat
 
 CATALOGUE = read_catalogue()
 QUICK = Solver(rtol=1e-5)
@@ -65,9 +67,15 @@ PARAMETERS = CALIBRATION.parameters()
 @cache
 def split(reference: Arm, other: Arm, *, draws: int = 0) -> Decomposition:
     return decompose(
-        reference, other, CALIBRATION, patients=PATIENTS, draws=draws, patients_per_draw=20, months=MONTHS, seed=3,
+        reference, other, CALIBRATION, sizes=Sizes(PATIENTS, draws, patients_per_draw=20, seed=3), months=MONTHS,
         solver=QUICK,
     )  # fmt: skip
+
+
+def treated(arm: Arm, parameters: ParameterSet, patients: int) -> ArmResult:
+    return treat(
+        arm, line=1, parameters=parameters, patients=patients, seed=3, months=MONTHS, solver=QUICK, keep_courses=False
+    )
 
 
 # Shapley's values
@@ -80,19 +88,19 @@ def random_game(players: str, seed: int) -> dict[frozenset[str], float]:
 
 def by_orders(players: str, worth: Mapping[frozenset[str], float]) -> dict[str, float]:
     """Shapley's value by its definition: the mean over all orders of arrival."""
-    found = dict.fromkeys(players, 0.0)
+    values = dict.fromkeys(players, 0.0)
     for order in permutations(players):
         for k, player in enumerate(order):
-            found[player] += worth[frozenset(order[: k + 1])] - worth[frozenset(order[:k])]
-    return {player: value / factorial(len(players)) for player, value in found.items()}
+            values[player] += worth[frozenset(order[: k + 1])] - worth[frozenset(order[:k])]
+    return {player: value / factorial(len(players)) for player, value in values.items()}
 
 
 @pytest.mark.parametrize("players", ["a", "ab", "abcd", "abcde"])
 def test_shapleys_value_is_the_mean_over_all_orders_and_adds_up(players: str) -> None:
     worth = random_game(players, len(players))
-    found = shapley(players, worth)
-    assert found == pytest.approx(by_orders(players, worth), abs=1e-12)
-    assert sum(found.values()) == pytest.approx(worth[frozenset(players)] - worth[frozenset()], abs=1e-12)
+    values = shapley(players, worth)
+    assert values == pytest.approx(by_orders(players, worth), abs=1e-12)
+    assert sum(values.values()) == pytest.approx(worth[frozenset(players)] - worth[frozenset()], abs=1e-12)
 
 
 def test_one_left_glove_is_worth_two_thirds_of_a_pair_if_there_are_two_right_ones() -> None:
@@ -102,9 +110,9 @@ def test_one_left_glove_is_worth_two_thirds_of_a_pair_if_there_are_two_right_one
 
 def test_who_does_the_same_gets_the_same_and_who_does_nothing_gets_nothing() -> None:
     worth = {some: 3.0 * len(some - {"c"}) ** 2 for some in coalitions("abc")}
-    found = shapley("abc", worth)
-    assert found["a"] == pytest.approx(found["b"])
-    assert found["c"] == pytest.approx(0.0, abs=1e-12)
+    values = shapley("abc", worth)
+    assert values["a"] == pytest.approx(values["b"])
+    assert values["c"] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_in_a_game_in_which_nobody_harms_nobody_gets_less_than_nothing() -> None:
@@ -135,37 +143,36 @@ def test_a_game_with_a_coalition_missing_is_refused() -> None:
 def test_with_none_of_the_mechanisms_it_is_the_reference_and_with_all_the_other_arm_to_the_bit(name: str) -> None:
     reference, other = PAIRS[name]
     pair = pair_of(reference, other, PARAMETERS, patients=PATIENTS, seed=3)
-    sizes = {"patients": PATIENTS, "seed": 3, "months": MONTHS, "solver": QUICK}
     for arm, mechanisms in ((reference, ()), (other, pair.mechanisms)):
         # a drug with other doses in both arms is compared with itself: with none of it both arms are without it
         between = pair.counterpart(mechanisms) if pair.rescheduled and arm is reference else pair.hybrid(mechanisms)
         if pair.rescheduled and arm is reference:
             assert between.plan == pair.hybrid(()).plan
             between = pair.counterpart(pair.mechanisms)
-        found, wanted = treat_arm(between, PARAMETERS, **sizes), treat_arm(arm, PARAMETERS, **sizes)
-        np.testing.assert_array_equal(found.outcomes.progression(), wanted.outcomes.progression())
-        np.testing.assert_array_equal(found.outcomes.weight, wanted.outcomes.weight)
-        np.testing.assert_array_equal(found.outcomes.c_max, wanted.outcomes.c_max)
-        np.testing.assert_array_equal(found.outcomes.least_tumour, wanted.outcomes.least_tumour)
+        result, wanted = (treated(given, PARAMETERS, PATIENTS) for given in (between, arm))
+        np.testing.assert_array_equal(result.outcomes.progression(), wanted.outcomes.progression())
+        np.testing.assert_array_equal(result.outcomes.weight, wanted.outcomes.weight)
+        np.testing.assert_array_equal(result.outcomes.c_max, wanted.outcomes.c_max)
+        np.testing.assert_array_equal(result.outcomes.least_tumour, wanted.outcomes.least_tumour)
 
 
 def test_contributions_add_up_to_the_whole_difference_at_the_estimate_and_in_every_draw() -> None:
-    found = split(IDE, PAIRS["another antigen and a drug"][1], draws=2)
-    assert found.mechanisms == (ANTIGEN, EXPANSION, PERSISTENCE)
-    sizes = {"seed": 3, "months": MONTHS, "solver": QUICK}
+    decomposition = split(IDE, PAIRS["another antigen and a drug"][1], draws=2)
+    assert decomposition.mechanisms == (ANTIGEN, EXPANSION, PERSISTENCE)
 
     def difference(parameters: ParameterSet, patients: int) -> float:
-        arms = (found.reference, found.other)
-        one, two = (RESTRICTED_PFS.read(treat_arm(a, parameters, patients=patients, **sizes)) for a in arms)
-        return two - one
+        arms = (decomposition.reference, decomposition.other)
+        before, after = (RESTRICTED_PFS.read(treated(arm, parameters, patients)) for arm in arms)
+        return after - before
 
-    assert found.total.value == difference(PARAMETERS, PATIENTS)
-    assert sum(found.contribution(name).value for name in found.mechanisms) == pytest.approx(found.total.value)
-    assert found.few.sum() == pytest.approx(difference(PARAMETERS, 20))
+    assert decomposition.total.value == difference(PARAMETERS, PATIENTS)
+    contributions = [decomposition.contribution(name) for name in decomposition.mechanisms]
+    assert sum(part.value for part in contributions) == pytest.approx(decomposition.total.value)
+    assert decomposition.numbers.few.sum() == pytest.approx(difference(PARAMETERS, 20))
     for k in range(2):
-        assert found.drawn[k].sum() == pytest.approx(difference(CALIBRATION.draw(k), 20))
-    assert found.total.low <= found.total.high
-    assert all(np.isfinite([row.low, row.high]).all() for row in map(found.contribution, found.mechanisms))
+        assert decomposition.numbers.draws[k].sum() == pytest.approx(difference(CALIBRATION.draw(k), 20))
+    assert decomposition.total.low <= decomposition.total.high
+    assert all(np.isfinite([part.low, part.high]).all() for part in contributions)
 
 
 def test_the_reverse_comparison_gives_the_reverse_contributions() -> None:
@@ -175,39 +182,41 @@ def test_the_reverse_comparison_gives_the_reverse_contributions() -> None:
 
 
 def test_an_inhibitor_of_shedding_works_by_the_antigen_alone() -> None:
-    found = split(IDE, INHIBITOR)
-    assert found.mechanisms == (ANTIGEN,)
-    assert found.alone(ANTIGEN) == found.last(ANTIGEN) == found.total.value == found.contribution(ANTIGEN).value
-    assert np.isnan(found.total.low)
+    decomposition = split(IDE, INHIBITOR)
+    assert decomposition.mechanisms == (ANTIGEN,)
+    whole = decomposition.total.value
+    assert decomposition.alone(ANTIGEN) == decomposition.last(ANTIGEN) == whole
+    assert decomposition.contribution(ANTIGEN).value == whole
+    assert np.isnan(decomposition.total.low)
 
 
 def test_the_same_drug_at_another_time_differs_by_what_it_does() -> None:
-    found = split(LATER, SOONER)
-    assert found.mechanisms == mechanisms_of(read_therapy("lenalidomide"))
-    assert found.total.value == pytest.approx(sum(found.values.values()))
-    assert found.values[DRUG_KILL] != 0.0
+    decomposition = split(LATER, SOONER)
+    assert decomposition.mechanisms == mechanisms_of(read_therapy("lenalidomide"))
+    assert decomposition.total.value == pytest.approx(sum(decomposition.values.values()))
+    assert decomposition.values[DRUG_KILL] != 0.0
 
 
 def test_a_mechanism_without_effect_contributes_nothing() -> None:
     still = Calibration("still", {**CALIBRATION.estimate, "effect_lenalidomide": 0.0}, [{}], {}, {}, {})
-    found = decompose(IDE, SOONER, still, patients=PATIENTS, draws=0, months=MONTHS, seed=3, solver=QUICK)
-    whole = found.total.value
+    decomposition = decompose(IDE, SOONER, still, sizes=Sizes(PATIENTS, 0, seed=3), months=MONTHS, solver=QUICK)
+    whole = decomposition.total.value
     for name in (EXPANSION, EXHAUSTION, MICROENVIRONMENT):
-        assert found.values[name] == pytest.approx(0.0, abs=2e-3 * max(1.0, abs(whole)))
-    assert found.values[DRUG_KILL] == pytest.approx(whole, abs=5e-3)
+        assert decomposition.values[name] == pytest.approx(0.0, abs=2e-3 * max(1.0, abs(whole)))
+    assert decomposition.values[DRUG_KILL] == pytest.approx(whole, abs=5e-3)
 
 
 def test_an_arm_against_itself_has_nothing_to_split() -> None:
-    found = split(IDE, replace(IDE, name="again"), draws=2)
-    assert found.mechanisms == ()
-    assert (found.total.value, found.total.low, found.total.high) == (0.0, 0.0, 0.0)
+    decomposition = split(IDE, replace(IDE, name="again"), draws=2)
+    assert decomposition.mechanisms == ()
+    assert (decomposition.total.value, decomposition.total.low, decomposition.total.high) == (0.0, 0.0, 0.0)
 
 
 def test_a_thought_experiment_on_the_cells_is_split_like_a_product() -> None:
     fresh = Arm("never tired", "ide-cel", change=lambda patients: {"k_exhaustion": 0.0 * patients["k_exhaustion"]})
-    found = split(IDE, fresh)
-    assert found.mechanisms == (EXHAUSTION,)
-    assert found.total.value >= 0.0
+    decomposition = split(IDE, fresh)
+    assert decomposition.mechanisms == (EXHAUSTION,)
+    assert decomposition.total.value >= 0.0
 
 
 @pytest.mark.parametrize(
@@ -230,13 +239,13 @@ def test_arms_that_differ_in_more_than_therapy_are_refused(other: Arm, error: ty
 
 
 def test_table_and_picture_show_every_mechanism_and_the_sum() -> None:
-    found = split(IDE, CILTA, draws=2)
-    rows = cells_of(found)
-    assert [row[0] for row in rows] == [*found.mechanisms, "all together"]
-    picture = why_picture(found, name="why", title="Why")
+    decomposition = split(IDE, CILTA, draws=2)
+    rows = cells_of(decomposition)
+    assert [row[0] for row in rows] == [*decomposition.mechanisms, "all together"]
+    picture = why_picture(decomposition, name="why", title="Why")
     shown = np.array(picture.table["estimate"], dtype=float)
     assert shown[:-1].sum() == pytest.approx(shown[-1])
-    assert sorted(shown[:-1]) == pytest.approx(sorted(found.values.values()))
+    assert sorted(shown[:-1]) == pytest.approx(sorted(decomposition.values.values()))
     assert "antigen" in picture.alt
 
 

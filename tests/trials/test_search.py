@@ -3,24 +3,24 @@
 import numpy as np
 import pytest
 
-from perdure.experiments.lenalidomide_maintenance import surface_of, surface_table
 from perdure.fitting.calibration.calibration import read_calibration
+from perdure.fitting.posterior import Sizes
 from perdure.model.regimens.regimen import infuse
 from perdure.parameters.errors import InputError, RangeError
 from perdure.reports.figures.surface import CellToDraw, surface_picture
-from perdure.trials.compare import Arm
-from perdure.trials.compare_lines import compare_lines
+from perdure.trials.arm import Arm
 from perdure.trials.measures import RESPONSE, RESTRICTED_PFS, SEVERE_CRS, Measure, days_of_treatment
 from perdure.trials.search import Axis, Limit, point_name, search
 
 ALONE = Arm("alone", "ide-cel")
-SIZES = {"patients": 40, "draws": 3, "patients_per_draw": 20, "months": 18.0, "seed": 5}
-BURDEN = Measure("burden", "cells", lambda one: float(np.median(one.patients["tumour_baseline"])))
+SIZES = Sizes(patients=40, draws=3, patients_per_draw=20, seed=5)
+MONTHS = 18.0
+BURDEN = Measure("burden", "cells", lambda result: float(np.median(result.patients["tumour_baseline"])))
 
 
 def scaled(factor: float) -> Arm:
     """Ide-cel in patients whose growth is multiplied, so that less is better and the best is known."""
-    return Arm("", "ide-cel", change=lambda one: {"k_growth_tumour": factor * one["k_growth_tumour"]})
+    return Arm("", "ide-cel", change=lambda patients: {"k_growth_tumour": factor * patients["k_growth_tumour"]})
 
 
 def bent(factor: float) -> Arm:
@@ -30,37 +30,38 @@ def bent(factor: float) -> Arm:
 
 def test_the_best_point_is_the_one_with_the_least_growth_in_every_draw() -> None:
     axis = Axis("growth", "x", (0.5, 1.0, 2.0))
-    found = search(ALONE, scaled, [axis], RESTRICTED_PFS, read_calibration(), **SIZES)
-    assert found.best is not None
-    assert found.best.at == (0.5,)
-    assert [point.chance_best for point in found.points] == [1.0, 0.0, 0.0]
-    assert found.points[1].gain.value == 0.0  # the reference itself
-    assert found.points[0].gain.value > 0.0 > found.points[2].gain.value
-    assert found.as_good == (found.points[0],)
-    assert found.evaluated == 4
+    surface = search(ALONE, scaled, [axis], RESTRICTED_PFS, read_calibration(), sizes=SIZES, months=MONTHS)
+    assert surface.best is not None
+    assert surface.best.at == (0.5,)
+    assert [point.chance_best for point in surface.points] == [1.0, 0.0, 0.0]
+    assert surface.points[1].gain.value == 0.0  # the reference itself
+    assert surface.points[0].gain.value > 0.0 > surface.points[2].gain.value
+    assert surface.as_good == (surface.points[0],)
+    assert surface.evaluated == 4
 
 
 def test_the_compass_finds_the_optimum_between_the_points() -> None:
     axis = Axis("factor", "x", (0.0, 0.5, 1.0))
-    found = search(ALONE, bent, [axis], RESTRICTED_PFS, read_calibration(), refine=4, **SIZES)
-    assert found.best is not None
-    assert found.best.at == (0.5,)
-    assert found.refined is not None
-    where, gain = found.refined
+    surface = search(ALONE, bent, [axis], RESTRICTED_PFS, read_calibration(), refine=4, sizes=SIZES, months=MONTHS)
+    assert surface.best is not None
+    assert surface.best.at == (0.5,)
+    assert surface.refined is not None
+    where, gain = surface.refined
     assert abs(float(where[0]) - 0.6) < abs(0.5 - 0.6)
-    assert gain > found.best.gain.value
+    assert gain > surface.best.gain.value
 
 
 def test_a_limit_rules_points_out_however_good_they_are() -> None:
     axes = [Axis("months", "", (3.0, 12.0))]
     given = lambda months: Arm("", f"ide-cel; lenalidomide 25 mg daily from day 14 for {months:g} months")  # noqa: E731
     limit = Limit(days_of_treatment("lenalidomide"), 100.0)
-    found = search(ALONE, given, axes, RESTRICTED_PFS, read_calibration(), limit=limit, **SIZES)
-    assert [point.allowed for point in found.points] == [True, False]
-    assert found.points[1].chance_best == 0.0
-    assert found.best is found.points[0]
+    surface = search(ALONE, given, axes, RESTRICTED_PFS, read_calibration(), limit=limit, sizes=SIZES, months=MONTHS)
+    assert [point.allowed for point in surface.points] == [True, False]
+    assert surface.points[1].chance_best == 0.0
+    assert surface.best is surface.points[0]
     strict = search(
-        ALONE, given, axes, RESTRICTED_PFS, read_calibration(), limit=Limit(limit.measure, 10.0), **SIZES
+        ALONE, given, axes, RESTRICTED_PFS, read_calibration(), limit=Limit(limit.measure, 10.0), sizes=SIZES,
+        months=MONTHS,
     )  # fmt: skip
     assert strict.best is None
     assert strict.as_good == ()
@@ -68,37 +69,35 @@ def test_a_limit_rules_points_out_however_good_they_are() -> None:
 
 def test_words_are_compared_and_never_interpolated() -> None:
     axes = [Axis("drug", "", ("lenalidomide", "iberdomide")), Axis("start", "days", (14.0, 60.0))]
-    found = search(
+    surface = search(
         ALONE, lambda drug, day: Arm("", f"ide-cel; {drug} daily from day {day:g} for 6 months"), axes, RESTRICTED_PFS,
-        read_calibration(), refine=1, **SIZES,
+        read_calibration(), refine=1, sizes=SIZES, months=MONTHS,
     )  # fmt: skip
-    assert found.table(lambda point: point.gain.value).shape == (2, 2)
-    assert [arm.name for arm in found.comparison.arms[1:3]] == [
+    assert surface.table(lambda point: point.gain.value).shape == (2, 2)
+    assert [arm.name for arm in surface.comparison.arms[1:3]] == [
         "drug lenalidomide, start 14 days", "drug lenalidomide, start 60 days"
     ]  # fmt: skip
-    assert found.refined is None or found.refined[0][0] in axes[0].values
+    assert surface.refined is None or surface.refined[0][0] in axes[0].values
 
 
 def test_sequences_are_searched_by_their_last_line_and_never_refined() -> None:
     given = lambda drug: Arm("", f"ide-cel; at progression {drug}")  # noqa: E731
     axis = Axis("salvage", "", ("nivolumab", "talquetamab"))
-    sizes = {**SIZES, "months": 6.0}
-    found = search(given("selinexor"), given, [axis], RESPONSE, read_calibration(), by=compare_lines, **sizes)
-    assert found.best is not None
-    assert found.best.at == ("talquetamab",)
+    surface = search(given("selinexor"), given, [axis], RESPONSE, read_calibration(), line=0, sizes=SIZES, months=6.0)
+    assert surface.best is not None
+    assert surface.best.at == ("talquetamab",)
     with pytest.raises(InputError, match="refine = 1 with sequences"):
-        search(given("selinexor"), given, [axis], RESPONSE, read_calibration(), by=compare_lines, refine=1, **sizes)
+        search(given("selinexor"), given, [axis], RESPONSE, read_calibration(), line=0, refine=1, sizes=SIZES)
 
 
 def test_the_risk_of_severe_crs_can_be_the_limit_of_a_dose() -> None:
     axis = Axis("dose", "million cells", (1.0, 450.0))
     given = lambda cells: Arm("", infuse("ide_cel", cells * 1e6))  # noqa: E731
-    usual = search(ALONE, given, [axis], RESTRICTED_PFS, read_calibration(), **SIZES)
-    risks = [usual.comparison.treated[1 + k] for k in range(2)]
-    low, high = (SEVERE_CRS.read(one) for one in risks)
+    usual = search(ALONE, given, [axis], RESTRICTED_PFS, read_calibration(), sizes=SIZES, months=MONTHS)
+    low, high = (SEVERE_CRS.read(result) for result in usual.comparison.results[1:])
     assert low < high
     limit = Limit(SEVERE_CRS, 0.5 * (low + high), sure=0.0)
-    limited = search(ALONE, given, [axis], RESTRICTED_PFS, read_calibration(), limit=limit, **SIZES)
+    limited = search(ALONE, given, [axis], RESTRICTED_PFS, read_calibration(), limit=limit, sizes=SIZES, months=MONTHS)
     assert [point.allowed for point in limited.points] == [True, False]
     assert usual.best is not None
     assert limited.best is not None
@@ -115,7 +114,7 @@ def test_an_axis_that_cannot_be_searched_is_refused(values: tuple[float, ...], w
 
 def test_a_search_without_axes_or_with_an_endless_limit_is_refused() -> None:
     with pytest.raises(InputError, match="at least one thing to vary"):
-        search(ALONE, scaled, [], RESTRICTED_PFS, read_calibration(), **SIZES)
+        search(ALONE, scaled, [], RESTRICTED_PFS, read_calibration(), sizes=SIZES, months=MONTHS)
     with pytest.raises(RangeError, match="limit on burden"):
         Limit(BURDEN, float("inf"))
 
@@ -136,14 +135,3 @@ def test_the_picture_of_a_surface_tells_its_least_and_its_most() -> None:
     assert picture.table["best"] == [True, False]
     with pytest.raises(InputError, match="1 rows of 2 cells"):
         surface_picture([[cells[0][:1]]], **words)
-
-
-def test_the_maintenance_surface_becomes_a_picture_and_a_ranked_table() -> None:
-    axes = (Axis("dose", "mg", (10.0,)), Axis("start day", "", (30.0,)), Axis("duration", "months", (6.0, 12.0)))
-    given = lambda dose, day, months: Arm(  # noqa: E731
-        "", f"ide-cel; lenalidomide {dose:g} mg on days 1-21 of 28 from day {day:g} for {months:g} months"
-    )
-    found = search(ALONE, given, axes, RESTRICTED_PFS, read_calibration(), **SIZES)
-    assert len(surface_of(found).table["value"]) == 2
-    gains = [float(str(row[3]).split()[0]) for row in surface_table(found).rows]
-    assert gains == sorted(gains, reverse=True)
