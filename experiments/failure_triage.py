@@ -5,228 +5,123 @@ trial stratified by a biomarker of the cause would have to find these patients f
 be looked at. No such biomarker is validated; here the cause is known because the patients are virtual.
 """
 
-import math
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 
-from perdure.experiments.salvage import POPULATION, SALVAGES
-from perdure.fitting.calibration.calibration import Calibration
+from perdure.fitting.calibration.calibration import Calibration, read_calibration
+from perdure.fitting.posterior import Sizes
 from perdure.fitting.studies import read_studies
 from perdure.model.regimens.sentence import read_plan
-from perdure.reports.experiment_report import Answer, Finding, tell
-from perdure.reports.figures.cause_heat import CellToDraw, cause_picture
-from perdure.reports.figures.picture import Picture
-from perdure.reports.report import Section, Table
-from perdure.reports.run_files import NumberRow, estimate_row
+from perdure.reports.cause_report import causes_table, gain_picture, numbers_of, percent, signed, trials_table
+from perdure.reports.experiment_report import ExperimentReport, Finding
+from perdure.reports.report import Section
 from perdure.reports.settings import Settings
-from perdure.trials.causes import EVERYBODY, FOLLOW_UP_MONTHS, LEAST, RESTRICTED_MONTHS, CauseTable, cause_table
-from perdure.trials.projection import Estimate, Progress
+from perdure.trials.causes import EVERYBODY, RESTRICTED_MONTHS, SIZES, CauseTable, cause_table
 from perdure.trials.provenance import footing_of_plan
-from perdure.trials.treat import SEED
 
 TIME = "about two minutes"
+POPULATION = "late_line"
 COMPARATOR = "combination chemotherapy"
 """It needs neither antigen nor T cells: that ide-cel has failed, and why, hardly touches what it does."""
-GIVEN = (
-    COMPARATOR, "ide-cel again", "OriCAR-017 (GPRC5D)", "teclistamab (BCMA)", "talquetamab (GPRC5D)",
-    "belantamab mafodotin", "nivolumab", "selinexor",
-)  # fmt: skip
-LOST = "antigen low or lost"
-MEANING: Mapping[str, str] = {
-    LOST: "with the antigen of day 0, the CAR-T cells that are there would still hold the tumour",
-    "cells exhausted": "they would if all of them worked",
-    "cells gone": "the patient's own peak of CAR-T cells, working as well as those that are left, would",
-    "several together": "only more than one of these together would",
-    "never expanded": "not even all of these together would",
+CELLS = "ide-cel; at progression: lymphodepletion days 23-25; {} on day 28"
+DRUG = "ide-cel; at progression: {}"
+SAME, OTHER = "ide-cel again", "OriCAR-017 (GPRC5D)"
+SALVAGES: Mapping[str, str] = {
+    COMPARATOR: DRUG.format("combination-chemotherapy"),
+    SAME: CELLS.format("ide-cel again"),
+    OTHER: CELLS.format("oricar-017"),
+    "teclistamab (BCMA)": DRUG.format("teclistamab"),
+    "talquetamab (GPRC5D)": DRUG.format("talquetamab"),
+    "belantamab mafodotin": DRUG.format("belantamab-mafodotin"),
+    "nivolumab": DRUG.format("nivolumab"),
+    "selinexor": DRUG.format("selinexor"),
 }
-"""What each cause means (`model.relapse`); where several suffice alone, they share the relapse."""
+"""Each salvage as a plan; cells are infused four weeks after progression, drugs start at once."""
+LOST = "antigen low or lost"
 
 
 def run(
-    calibration: Calibration,
-    salvages: Mapping[str, str] | None = None,
+    calibration: Calibration | None = None,
+    sizes: Sizes = SIZES,
     *,
+    salvages: Mapping[str, str] | None = None,
     comparator: str = COMPARATOR,
     population: str = POPULATION,
-    patients: int = 5000,
     most: int = 100,
-    draws: int = 16,
-    patients_per_draw: int = 2000,
     most_per_draw: int = 30,
-    seed: int = SEED,
-    progress: Progress | None = None,
 ) -> CauseTable:
-    """Every salvage against the comparator, by cause of failure; arguments as in `cause_table`."""
-    words = {name: SALVAGES[name] for name in GIVEN} if salvages is None else salvages
+    """Every salvage against the comparator, by cause of failure; of each cause at most so many patients go on."""
+    plans = {name: read_plan(plan) for name, plan in (SALVAGES if salvages is None else salvages).items()}
     return cause_table(
-        {name: read_plan(plan) for name, plan in words.items()}, comparator, calibration, population=population,
-        patients=patients, most=most, draws=draws, patients_per_draw=patients_per_draw, most_per_draw=most_per_draw,
-        seed=seed, progress=progress,
+        plans, comparator, calibration or read_calibration(), population=population, sizes=sizes, most=most,
+        most_per_draw=most_per_draw,
     )  # fmt: skip
 
 
-def answer(settings: Settings, calibration: Calibration) -> Answer:
-    """Compute, and put the answer into words, a picture and tables; the first line is quick, and gets more patients."""
-    found = run(
-        calibration, patients=5 * settings.patients, most=max(settings.patients // 10, 2),
-        draws=min(settings.draws, 16), patients_per_draw=16 * settings.patients_per_draw,
-        most_per_draw=max(settings.patients_per_draw // 4, 2), seed=settings.seed, progress=settings.progress,
-    )  # fmt: skip
-    return Answer(
-        title="Which salvage for which failure mechanism?",
-        subtitle="Virtual late-line patients whom ide-cel has failed, sorted by why",
-        sentences=sentences(found),
-        sections=(
-            Section("What each salvage gains, by cause", _GAIN_TEXT, [heat(found)], [causes_table(found)]),
-            Section("A trial stratified by cause", _TRIAL_TEXT, tables=[trial_table(found)]),
-        ),
-        numbers=numbers(found),
-        notices=notices(calibration),
-        findings=findings(found),
-    )
-
-
-def sentences(found: CauseTable) -> tuple[str, ...]:
-    """The answer in plain words."""
-    shares = ", ".join(f"{group} {_percent(found.prevalence(group))}" for group in found.causes)
-    told = []
-    for group in found.groups:
-        therapy = found.best_therapy(group) if found.enough(group) else ""
-        if therapy and therapy != found.comparator:
-            told.append(f"{group}: {therapy} {found.gain(group, therapy).text('+.1f')}")
-        else:
-            told.append(f"{group}: {'no therapy gains' if therapy else 'too few patients to say'}")
-    return (
-        f"Why ide-cel fails, share of the relapses: {shares}.",
-        f"Most months over {found.comparator} ({RESTRICTED_MONTHS:g} months of the salvage): {'; '.join(told)}.",
-        f"Choosing by cause adds {_signed(found.gain_of_triage())} months on average to giving everybody "
-        f"{found.best_therapy(EVERYBODY)}: a rare cause can matter much to those who have it, and little to the mean.",
-    )
-
-
-def heat(found: CauseTable) -> Picture:
-    """Gain of every salvage in the patients of each cause."""
-    rows, cells = [], []
-    for group in found.groups:
-        share = "" if group == EVERYBODY else f"{100 * found.prevalence(group).value:.0f} % of relapses, "
-        rows.append(f"{group[0].upper()}{group[1:]}\n({share}n = {math.floor(found.size(group))})")
-        cells.append([_cell(found, group, therapy) for therapy in found.therapies])
-    return cause_picture(
-        cells, rows, found.therapies, name="cause_by_therapy", title="Gain of each salvage by cause of failure",
-        scale=f"months of restricted mean PFS over {RESTRICTED_MONTHS:g} months, against {found.comparator}",
-        note="Frame: the largest gain for this cause. Bold: the 95 % interval (posterior draws, in brackets) holds "
-        "the estimate and leaves out zero. n: effective number of simulated patients; with fewer than "
-        f"{LEAST:g} nothing is said.",
-    )  # fmt: skip
-
-
-def _cell(found: CauseTable, group: str, therapy: str) -> CellToDraw:
-    if not found.enough(group):
-        return CellToDraw(math.nan, math.nan, math.nan)
-    gain = found.gain(group, therapy)
-    return CellToDraw(gain.value, gain.low, gain.high)
-
-
-def causes_table(found: CauseTable) -> Table:
-    """Every cause: what it means, how often it is, how many patients and draws stand behind its row."""
-    rows = [
-        (
-            group, MEANING.get(group, ""), _percent(found.prevalence(group)), str(math.floor(found.size(group))),
-            str(found.draws_behind(group)), "" if found.enough(group) else "too few",
-        )
-        for group in found.causes
-    ]  # fmt: skip
-    head = ("cause", "at progression", "share of relapses", "effective patients", "draws with enough", "row")
-    return Table("Causes", head, rows, _CAUSES_NOTE.format(len(found.drawn)))
-
-
-def trial_table(found: CauseTable) -> Table:
-    """How many patients a trial in each cause would need, and how many must be looked at to find them."""
-    rows = []
-    for group in found.groups:
-        for therapy in found.therapies if found.enough(group) else ():
-            ratio = found.ratio(group, therapy)
-            rows.append(
-                (
-                    group, therapy, _signed(found.gain(group, therapy)), ratio.text(".2f"),
-                    people(found.patients_needed(group, therapy)), people(found.patients_screened(group, therapy)),
-                )
-            )  # fmt: skip
-        if not found.enough(group):
-            rows.append((group, "all", "too few", "too few", "too few", "too few"))
-    head = ("cause", "salvage", "gain, months", "hazard ratio", "patients in the trial", "patients to be looked at")
-    return Table("Trials", head, rows, _TRIAL_NOTE.format(found.comparator, FOLLOW_UP_MONTHS))
-
-
-def people(found: Estimate) -> str:
-    """Numbers of patients: whole, and 'none' where no number shows a benefit, as there is none."""
-
-    def one(number: float) -> str:
-        if math.isnan(number):
-            return "?"
-        if math.isinf(number):
-            return "none"
-        return f"{math.ceil(number):,}" if number <= 20_000 else "above 20,000"
-
-    if math.isinf(found.value):
-        return "none: not better"
-    if math.isnan(found.low):
-        return f"{one(found.value)} (no interval)"
-    return f"{one(found.value)} ({one(found.low)} to {one(found.high)})"
-
-
-def numbers(found: CauseTable) -> list[NumberRow]:
-    """Every number, of cells with enough patients."""
-    rows = [estimate_row(group, "share of relapses", found.prevalence(group), "") for group in found.causes]
-    for group in (one for one in found.groups if found.enough(one)):
-        for therapy in found.therapies:
-            arm = f"{therapy} ({group})"
-            rows.append(estimate_row(arm, "gain in restricted mean PFS", found.gain(group, therapy), "months"))
-            rows.append(estimate_row(arm, "hazard ratio", found.ratio(group, therapy), ""))
-            rows.append(estimate_row(arm, "patients needed", found.patients_needed(group, therapy), ""))
-            rows.append(estimate_row(arm, "patients to be looked at", found.patients_screened(group, therapy), ""))
-    return [*rows, estimate_row("choice by cause", "gain over one salvage for all", found.gain_of_triage(), "months")]
-
-
-def notices(calibration: Calibration) -> list[str]:
-    """What the causes rest on, and where every salvage stands."""
-    studies = read_studies()
-    standing = []
-    for name in GIVEN:
-        foot = footing_of_plan(read_plan(SALVAGES[name]), POPULATION, studies, calibration.missed)
-        standing.append(f"{name}: {foot.flag}. {foot.reason[0].upper()}{foot.reason[1:].removesuffix('.')}.")
-    return [_CAUSES_NOTICE, *standing]
-
-
-def findings(found: CauseTable) -> tuple[Finding, ...]:
+def findings(causes: CauseTable) -> tuple[Finding, ...]:
     """What the review proposes, where the model has enough patients to agree or not."""
-    cells, again = "OriCAR-017 (GPRC5D)", "ide-cel again"
-    if not found.enough(LOST) or cells not in found.therapies or again not in found.therapies:
+    if not causes.enough(LOST) or OTHER not in causes.therapies or SAME not in causes.therapies:
         return ()
-    one, two = found.gain(LOST, cells), found.gain(LOST, again)
+    other, same = causes.gain(LOST, OTHER), causes.gain(LOST, SAME)
     return (
         Finding(
             "where the antigen is low or lost, cells against another one gain more than the same cells again",
             "the review proposes to choose the salvage by the failure mechanism, and here to change the target",
             "review",
-            f"{cells} {one.text('+.1f')}, {again} {two.text('+.1f')} months over {found.comparator}",
-            one.value > two.value,
+            f"{OTHER} {other.text('+.1f')}, {SAME} {same.text('+.1f')} months over {causes.comparator}",
+            other.value > same.value,
         ),
     )
 
 
-def _percent(found: Estimate) -> str:
-    return Estimate(*(100.0 * value for value in (found.value, found.low, found.high))).text(".0f") + " %"
+def report(settings: Settings, calibration: Calibration) -> ExperimentReport:
+    """The answer in words, a picture and tables; the first line is quick, and gets more patients."""
+    sizes = replace(
+        settings.sizes, patients=5 * settings.patients, draws=min(settings.draws, SIZES.draws),
+        patients_per_draw=16 * settings.patients_per_draw,
+    )  # fmt: skip
+    causes = run(
+        calibration, sizes, most=max(settings.patients // 10, 2), most_per_draw=max(settings.patients_per_draw // 4, 2)
+    )  # fmt: skip
+    return ExperimentReport(
+        title="Which salvage for which failure mechanism?",
+        subtitle="Virtual late-line patients whom ide-cel has failed, sorted by why",
+        sentences=sentences(causes),
+        sections=(
+            Section("What each salvage gains, by cause", _GAIN_TEXT, [gain_picture(causes)], [causes_table(causes)]),
+            Section("A trial stratified by cause", _TRIAL_TEXT, tables=[trials_table(causes)]),
+        ),
+        numbers=numbers_of(causes),
+        notices=notices(calibration),
+        findings=findings(causes),
+    )
 
 
-def _signed(found: Estimate) -> str:
-    values = (f"{round(value, 1) + 0.0:+.1f}" for value in (found.value, found.low, found.high))
-    return "{} ({} to {})".format(*values)
+def sentences(causes: CauseTable) -> tuple[str, ...]:
+    """The answer in plain words."""
+    shares = ", ".join(f"{group} {percent(causes.prevalence(group))}" for group in causes.causes)
+    gains = []
+    for group in causes.groups:
+        therapy = causes.best_therapy(group) if causes.enough(group) else ""
+        if therapy and therapy != causes.comparator:
+            gains.append(f"{group}: {therapy} {causes.gain(group, therapy).text('+.1f')}")
+        else:
+            gains.append(f"{group}: {'no therapy gains' if therapy else 'too few patients to say'}")
+    return (
+        f"Why ide-cel fails, share of the relapses: {shares}.",
+        f"Most months over {causes.comparator} ({RESTRICTED_MONTHS:g} months of the salvage): {'; '.join(gains)}.",
+        f"Choosing by cause adds {signed(causes.gain_of_triage())} months on average to giving everybody "
+        f"{causes.best_therapy(EVERYBODY)}: a rare cause can matter much to those who have it, and little to the mean.",
+    )
 
 
-def main(settings: Settings) -> Path:
-    """Answer the question, and write the report; returns its folder."""
-    return tell(settings, "failure_triage", answer)
+def notices(calibration: Calibration) -> list[str]:
+    """What the causes rest on, and whether every salvage is calibrated or extrapolated."""
+    studies, lines = read_studies(), []
+    for name, plan in SALVAGES.items():
+        footing = footing_of_plan(read_plan(plan), POPULATION, studies, calibration.missed)
+        lines.append(f"{name}: {footing.flag}. {footing.reason[0].upper()}{footing.reason[1:].removesuffix('.')}.")
+    return [_CAUSES_NOTICE, *lines]
 
 
 _GAIN_TEXT = """Every salvage is given to the same virtual patients at the progression after ide-cel; cells count from
@@ -237,11 +132,10 @@ draws: the estimate has the highest posterior probability, the interval holds th
 _TRIAL_TEXT = """A trial that takes only patients of one cause needs fewer of them where the effect is larger there; but
 for each of them so many must be looked at as the cause is rare. The last column is to be compared with the trial in
 whoever progresses, which looks at nobody in vain."""
-_CAUSES_NOTE = """Share: value at the estimate (central 95 % of {} posterior draws). Effective patients: Kish's number
-of the simulated patients who go on to a salvage."""
-_TRIAL_NOTE = """Against {}, two equal arms, 80 % power, two-sided 5 %, {:g} months of follow-up for everybody, no
-dropout: events after Schoenfeld 1983, over the share with an event. Value (central 95 % of posterior draws); none: no
-number of patients shows a benefit, because there is none. A test of the cause without error is taken for granted.
-Numbers below about 40 say that the effect is large, not that so small a trial would do."""
 _CAUSES_NOTICE = """The causes are bookkeeping on the model: which single restoration would still have held the tumour.
 No trial has measured them, and no biomarker of them is validated."""
+
+if __name__ == "__main__":  # the same options as `perdure run`
+    from perdure.app.main import run_script
+
+    run_script(__file__)

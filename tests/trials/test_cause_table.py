@@ -4,15 +4,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from perdure.experiments import failure_triage
-from perdure.experiments.failure_triage import COMPARATOR, GIVEN, MEANING, people
-from perdure.experiments.salvage import SALVAGES
 from perdure.fitting.calibration.calibration import Calibration, read_calibration
+from perdure.fitting.posterior import Estimate, Posterior, Sizes
 from perdure.model.lines import LATEST_MONTHS, LineOutcomes
 from perdure.model.regimens.plan import Plan
 from perdure.model.regimens.sentence import read_plan
@@ -20,8 +17,8 @@ from perdure.model.relapse import CAUSES
 from perdure.model.simulate import Solver
 from perdure.parameters.errors import InputError, RegimenError, UnknownNameError
 from perdure.parameters.patients import draw
+from perdure.reports.cause_report import people
 from perdure.reports.figures.cause_heat import CellToDraw, cause_picture
-from perdure.reports.settings import Settings
 from perdure.trials.causes import (
     EVERYBODY,
     FOLLOW_UP_MONTHS,
@@ -38,14 +35,17 @@ from perdure.trials.causes import (
     sort,
     trial_size,
 )
-from perdure.trials.projection import Estimate
-from perdure.trials.treat import follow, treat
+from perdure.trials.treat import treat
 
 PARAMETERS = read_calibration().parameters()
 ESTIMATE = replace(read_calibration(), draws=[read_calibration().estimate] * 2)
 """Draws that are the estimate, so that nothing but their few patients could tell them from it."""
-DRUG, CELLS = "teclistamab (BCMA)", "ide-cel again"
-PLANS = {name: read_plan(SALVAGES[name]) for name in (COMPARATOR, DRUG, CELLS)}
+COMPARATOR, DRUG, CELLS = "combination chemotherapy", "teclistamab (BCMA)", "ide-cel again"
+PLANS = {
+    COMPARATOR: read_plan("ide-cel; at progression: combination-chemotherapy"),
+    DRUG: read_plan("ide-cel; at progression: teclistamab"),
+    CELLS: read_plan("ide-cel; at progression: lymphodepletion days 23-25; ide-cel again on day 28"),
+}
 PATIENTS, SEED, POPULATION = 60, 5, "late_line"
 
 
@@ -69,7 +69,7 @@ def seen() -> Seen:
 
 def test_causes_are_those_that_a_trial_of_the_first_line_would_show() -> None:
     trial = treat(
-        "ide_cel", patients=PATIENTS, seed=SEED, months=LATEST_MONTHS, parameters=PARAMETERS, solver=Solver(rtol=1e-5)
+        "ide-cel", patients=PATIENTS, seed=SEED, months=LATEST_MONTHS, parameters=PARAMETERS, solver=Solver(rtol=1e-5)
     )  # fmt: skip
     np.testing.assert_array_equal(failed().prevalence, trial.outcomes.cause_share())
     likely = (trial.outcomes.weight[0] >= NOBODY) & (trial.outcomes.cause_shares.sum(axis=1) > 0)
@@ -81,14 +81,14 @@ def test_causes_are_those_that_a_trial_of_the_first_line_would_show() -> None:
 def test_of_every_main_cause_so_many_go_on_and_stand_for_the_rest() -> None:
     few, everyone = failed(3), failed()
     for cause in range(len(CAUSES)):
-        mine, all_of_it = (np.argmax(one.shares, axis=1) == cause for one in (few, everyone))
+        mine, all_of_it = (np.argmax(group.shares, axis=1) == cause for group in (few, everyone))
         assert mine.sum() == min(3, all_of_it.sum())
         assert few.factor[mine].sum() == pytest.approx(all_of_it.sum())
     np.testing.assert_array_equal(few.prevalence, everyone.prevalence)
 
 
 def test_nobody_who_relapses_is_an_error() -> None:
-    trial = treat("ide_cel", patients=10, seed=SEED, parameters=PARAMETERS, solver=Solver(rtol=1e-5))
+    trial = treat("ide-cel", patients=10, seed=SEED, parameters=PARAMETERS, solver=Solver(rtol=1e-5))
     cured = replace(trial.outcomes, weight=np.stack([np.zeros(10), np.ones(10)]))
     with pytest.raises(InputError, match="none of 10 virtual patients relapses"):
         sort(cured, draw(PARAMETERS, 10, SEED), 5)
@@ -100,7 +100,7 @@ def test_nobody_who_relapses_is_an_error() -> None:
 @pytest.mark.parametrize("name", [DRUG, CELLS])
 def test_in_everybody_the_gain_is_that_of_two_arms_of_all_patients(name: str) -> None:
     def mean(plan: Plan) -> float:
-        trial = follow(
+        trial = treat(
             plan, patients=PATIENTS, seed=SEED, months=FOLLOW_UP_MONTHS, parameters=PARAMETERS,
             solver=Solver(rtol=1e-4),
         )  # fmt: skip
@@ -112,31 +112,31 @@ def test_in_everybody_the_gain_is_that_of_two_arms_of_all_patients(name: str) ->
 
 
 def test_the_gain_in_everybody_is_the_mean_over_causes_weighed_by_their_patients() -> None:
-    found, outcomes = seen(), lines()[COMPARATOR].outcomes
+    shown, outcomes = seen(), lines()[COMPARATOR].outcomes
     weight = (outcomes.weight * outcomes.usable).sum(axis=0) * failed().factor
     of_cause = failed().shares.T @ weight
     there = of_cause > 0
     for j in range(2):
-        gain = np.sum(of_cause[there] * found.gain[1:, j][there]) / of_cause[there].sum()
-        assert found.gain[0, j] == pytest.approx(gain, abs=1e-9)
+        gain = np.sum(of_cause[there] * shown.gain[1:, j][there]) / of_cause[there].sum()
+        assert shown.gain[0, j] == pytest.approx(gain, abs=1e-9)
 
 
 def test_the_effective_number_is_that_of_patients_and_not_of_their_branches() -> None:
-    found = seen()
-    assert found.size[0] <= failed().people.n
-    assert found.size[0] > 0.8 * failed().people.n
+    shown = seen()
+    assert shown.size[0] <= failed().people.n
+    assert shown.size[0] > 0.8 * failed().people.n
     for c in range(len(CAUSES)):
-        assert found.size[1 + c] <= (failed().shares[:, c] > 0).sum() + 1e-9
+        assert shown.size[1 + c] <= (failed().shares[:, c] > 0).sum() + 1e-9
 
 
 def test_a_therapy_against_itself_gains_nothing_and_needs_no_trial() -> None:
     again = {COMPARATOR: lines()[DRUG], DRUG: lines()[DRUG]}
-    one = look(failed(), again, COMPARATOR)
-    found = CauseTable(CAUSES, (DRUG,), COMPARATOR, one, one, [])
-    assert found.gain(EVERYBODY, DRUG).value == 0.0
-    assert found.ratio(EVERYBODY, DRUG).value == pytest.approx(1.0)
-    assert found.best_therapy(EVERYBODY) == COMPARATOR
-    assert found.patients_needed(EVERYBODY, DRUG).value > 1e12  # infinite, but for rounding of the ratio
+    shown = look(failed(), again, COMPARATOR)
+    causes = CauseTable(CAUSES, (DRUG,), COMPARATOR, Posterior(shown, shown, shown, ()))
+    assert causes.gain(EVERYBODY, DRUG).value == 0.0
+    assert causes.ratio(EVERYBODY, DRUG).value == pytest.approx(1.0)
+    assert causes.best_therapy(EVERYBODY) == COMPARATOR
+    assert causes.patients_needed(EVERYBODY, DRUG).value > 1e12  # infinite, but for rounding of the ratio
 
 
 # Numbers of the table
@@ -150,8 +150,8 @@ def by_hand(*gains: tuple[float, float], size: float = 50.0, prevalence: float =
     return Seen(sizes, np.array([prevalence, 1.0 - prevalence]), gain, ratio, np.full(gain.shape, 0.8))
 
 
-def table(best: Seen, few: Seen | None = None, drawn: tuple[Seen, ...] = ()) -> CauseTable:
-    return CauseTable(("rare", "common"), ("one", "two"), "usual", best, few or best, drawn)
+def table(value: Seen, few: Seen | None = None, draws: tuple[Seen, ...] = ()) -> CauseTable:
+    return CauseTable(("rare", "common"), ("one", "two"), "usual", Posterior(value, value, few or value, draws))
 
 
 def test_a_trial_needs_the_events_of_schoenfeld_over_the_share_with_an_event() -> None:
@@ -164,31 +164,31 @@ def test_a_trial_needs_the_events_of_schoenfeld_over_the_share_with_an_event() -
 
 
 def test_for_a_rare_cause_as_many_more_must_be_looked_at_as_it_is_rare() -> None:
-    found = table(by_hand((1.0, 2.0), (3.0, -1.0), (0.5, 2.5)))
-    assert found.patients_needed("rare", "one").value == trial_size(0.5, 0.8)
-    assert found.patients_screened("rare", "one").value == math.ceil(trial_size(0.5, 0.8) / 0.2)
-    assert found.patients_screened(EVERYBODY, "one").value == trial_size(0.5, 0.8)
-    assert found.patients_screened("rare", "two").value == math.inf
-    assert people(found.patients_screened("rare", "two")) == "none: not better"
+    causes = table(by_hand((1.0, 2.0), (3.0, -1.0), (0.5, 2.5)))
+    assert causes.patients_needed("rare", "one").value == trial_size(0.5, 0.8)
+    assert causes.patients_screened("rare", "one").value == math.ceil(trial_size(0.5, 0.8) / 0.2)
+    assert causes.patients_screened(EVERYBODY, "one").value == trial_size(0.5, 0.8)
+    assert causes.patients_screened("rare", "two").value == math.inf
+    assert people(causes.patients_screened("rare", "two")) == "none: not better"
 
 
 def test_choosing_by_cause_adds_what_the_rare_cause_gains_by_another_therapy() -> None:
-    found = table(by_hand((1.0, 2.0), (3.0, -1.0), (0.5, 2.5)))
-    assert [found.best_therapy(group) for group in found.groups] == ["two", "one", "two"]
-    assert found.gain_of_triage().value == pytest.approx(0.2 * (3.0 + 1.0))
+    causes = table(by_hand((1.0, 2.0), (3.0, -1.0), (0.5, 2.5)))
+    assert [causes.best_therapy(group) for group in causes.groups] == ["two", "one", "two"]
+    assert causes.gain_of_triage().value == pytest.approx(0.2 * (3.0 + 1.0))
     nobody_gains = table(by_hand((1.0, 2.0), (-3.0, -1.0), (0.5, 2.5)))
     assert nobody_gains.best_therapy("rare") == "usual"
     assert nobody_gains.gain_of_triage().value == pytest.approx(0.2 * 1.0)
 
 
-def test_intervals_are_of_draws_freed_of_what_few_patients_differ_by() -> None:
+def test_intervals_are_of_draws_without_what_few_patients_differ_by() -> None:
     best, few = by_hand((1.0, 2.0), (3.0, -1.0), (0.5, 2.5)), by_hand((1.5, 2.0), (2.0, -1.0), (0.5, 2.5))
     drawn = tuple(by_hand((1.5 + d, 2.0), (2.0 + d, -1.0), (0.5, 2.5), prevalence=0.2 + 0.1 * d) for d in (-1, 0, 1))
-    found = table(best, few, drawn)
-    assert found.gain("rare", "one") == Estimate(3.0, 2.0, 4.0)
-    share = found.prevalence("rare")
+    causes = table(best, few, drawn)
+    assert causes.gain("rare", "one") == Estimate(3.0, 2.0, 4.0)
+    share = causes.prevalence("rare")
     assert (share.value, share.low, share.high) == pytest.approx((0.2, 0.1, 0.3))
-    screened = found.patients_screened("rare", "one")
+    screened = causes.patients_screened("rare", "one")
     assert screened.low == pytest.approx(trial_size(0.5, 0.8) / 0.3)
     assert screened.high == pytest.approx(trial_size(0.5, 0.8) / 0.1)
 
@@ -197,21 +197,21 @@ def test_a_cause_with_few_patients_has_no_number_and_draws_with_few_give_no_inte
     gains = ((1.0, 2.0), (3.0, -1.0), (0.5, 2.5))
     assert not table(by_hand(*gains, size=LEAST - 0.5)).enough("rare")
     drawn = (by_hand(*gains), by_hand(*gains, size=1.0), by_hand(*gains, size=2.0))
-    found = table(by_hand(*gains), by_hand(*gains), drawn)
-    assert found.enough("rare")
-    assert (found.draws_behind("rare"), found.draws_behind("common")) == (1, 3)
-    assert math.isnan(found.gain("rare", "one").low)
-    assert found.gain("common", "one") == Estimate(0.5, 0.5, 0.5)
+    causes = table(by_hand(*gains), by_hand(*gains), drawn)
+    assert causes.enough("rare")
+    assert (causes.draws_behind("rare"), causes.draws_behind("common")) == (1, 3)
+    assert math.isnan(causes.gain("rare", "one").low)
+    assert causes.gain("common", "one") == Estimate(0.5, 0.5, 0.5)
 
 
 def test_a_table_at_draws_that_are_the_estimate_has_intervals_of_no_width() -> None:
     plans = {name: PLANS[name] for name in (COMPARATOR, DRUG)}
     pinned = _pinned(ESTIMATE)
-    found = cause_table(
-        plans, COMPARATOR, pinned, patients=40, most=6, draws=2, patients_per_draw=30, most_per_draw=8, seed=SEED
+    causes = cause_table(
+        plans, COMPARATOR, pinned, sizes=Sizes(40, 2, 30, SEED), most=6, most_per_draw=8
     )  # fmt: skip
-    assert found.draws_behind(EVERYBODY) == 2
-    gain = found.gain(EVERYBODY, DRUG)
+    assert causes.draws_behind(EVERYBODY) == 2
+    gain = causes.gain(EVERYBODY, DRUG)
     assert gain.low == pytest.approx(gain.value, abs=1e-9) == gain.high
 
 
@@ -229,34 +229,7 @@ def test_an_unknown_comparator_and_another_first_line_are_refused() -> None:
         cause_table(mixed, COMPARATOR, ESTIMATE)
 
 
-# The experiment
-
-
-def test_every_cause_has_a_meaning_and_every_salvage_is_one_of_those_that_are_projected() -> None:
-    assert tuple(MEANING) == CAUSES
-    assert set(GIVEN) <= set(SALVAGES)
-    assert COMPARATOR in GIVEN
-
-
-def test_a_small_triage_says_too_few_and_prints_no_number_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(failure_triage, "GIVEN", tuple(PLANS))
-    told: list[str] = []
-    settings = Settings(patients=10, draws=2, patients_per_draw=10, folder=tmp_path, say=told.append)
-    folder = failure_triage.main(settings)
-    assert {"report.html", "cause_by_therapy.png", "causes.csv", "trials.csv"} <= {f.name for f in folder.iterdir()}
-    said = "\n".join(told)
-    assert "too few" in said
-    assert "Choosing by cause adds" in said
-
-
-@pytest.mark.long
-def test_the_whole_triage_finds_that_few_relapses_are_of_a_cause_that_changes_the_choice() -> None:
-    found = failure_triage.run(read_calibration(), draws=4)
-    assert found.prevalence("cells gone").value > 0.7
-    assert found.prevalence(failure_triage.LOST).value < 0.05
-    assert found.gain_of_triage().value < 0.5
+# What is shown
 
 
 def test_a_picture_marks_the_best_of_each_cause_and_leaves_few_patients_without_a_number() -> None:
