@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perdure.experiments import expansion_threshold, overview, typical_patient
-from perdure.experiments.expansion_threshold import THRESHOLD, Split
+from perdure.experiments import overview, typical_patient
 from perdure.experiments.typical_patient import Course, typical_values
 from perdure.fitting.calibration.calibration import Calibration
 from perdure.fitting.studies import read_studies
@@ -18,20 +17,11 @@ from perdure.reports.registry import all_experiments, find_experiment
 from perdure.reports.settings import Settings
 from perdure.trials import projection
 from perdure.trials.provenance import default_scenarios
-from perdure.trials.treat import treat
 
 SOLVER = Solver(rtol=1e-5, workers=1)
-PATIENTS = 200
 # The numbers before any fit, so that what must hold does not hang on the latest calibration.
 UNFITTED = Calibration("unfitted", estimate={}, draws=[{}, {}, {}], misfits={}, shrinkage={}, about={})
 EXPERIMENTS = [entry.name for entry in all_experiments()]
-
-
-@cache
-def splits() -> tuple[Split, ...]:
-    return expansion_threshold.run(
-        patients=PATIENTS, draws=3, patients_per_draw=80, calibration=UNFITTED, solver=SOLVER
-    )
 
 
 @cache
@@ -100,47 +90,6 @@ def test_a_product_alone_gains_nothing_over_itself_and_rests_on_reported_efficac
         assert found.band.shape == (2, 25)
         assert sum(found.causes.values()) == pytest.approx(1.0, abs=1e-9)
     np.testing.assert_array_equal(alone.trial.outcomes.death, with_drug.trial.outcomes.death)
-
-
-# Expansion threshold
-
-
-def test_the_threshold_is_the_one_that_was_reported() -> None:
-    reported = [
-        item.threshold for study in read_studies() for item in study.items if item.endpoint == "expansion_split"
-    ]
-    assert reported == [THRESHOLD]
-
-
-def test_both_groups_together_are_the_whole_population() -> None:
-    best = splits()[0].best
-    trial = treat("ide_cel", "late_line", patients=PATIENTS, parameters=UNFITTED.parameters(), solver=SOLVER)
-    whole = trial.pfs().restricted_mean(36.0)
-    parts = best.share_above * best.above.restricted_mean(36.0) + (1 - best.share_above) * best.below.restricted_mean(
-        36.0
-    )
-    assert parts == pytest.approx(whole, rel=1e-5)  # rows with a weight below a millionth are left out
-
-
-def test_a_cohort_of_identical_patients_cannot_be_parted() -> None:
-    everything = {"all alike": UNFITTED.parameters().names}
-    with pytest.raises(RangeError, match="everybody peaks on one side"):
-        expansion_threshold.run(everything, patients=20, draws=0, calibration=UNFITTED, solver=SOLVER)
-
-
-def test_a_threshold_beyond_every_peak_is_refused() -> None:
-    with pytest.raises(RangeError, match=r"threshold = 1e\+09 cells/uL: everybody peaks on one side"):
-        expansion_threshold.run(threshold=1e9, patients=20, draws=0, calibration=UNFITTED, solver=SOLVER)
-
-
-def test_making_patients_alike_changes_who_peaks_high_and_nothing_else_is_drawn_anew() -> None:
-    named = {split.cohort: split for split in splits()}
-    assert set(named) <= set(expansion_threshold.COHORTS)
-    again = expansion_threshold.run(
-        {"as calibrated": ()}, patients=PATIENTS, draws=0, patients_per_draw=80, calibration=UNFITTED, solver=SOLVER
-    )
-    assert again[0].best.gain_months == named["as calibrated"].best.gain_months
-    assert again[0].best.ratio == named["as calibrated"].best.ratio
 
 
 # Typical patient
