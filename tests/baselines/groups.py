@@ -4,9 +4,10 @@ Only the function of a group knows by which door its numbers are reached. Where 
 the names of the numbers and their hashes stay as they are.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,11 +27,13 @@ from perdure.fitting.calibration.likelihood import match
 from perdure.fitting.calibration.overall_survival_fit import FREE, gather
 from perdure.fitting.calibration.points import read_points
 from perdure.fitting.calibration.predictions import arms_of, can_predict, predict, run_arm
-from perdure.fitting.calibration.problem import Problem, Sizes
+from perdure.fitting.calibration.problem import Problem
+from perdure.fitting.calibration.problem import Sizes as LikelihoodSizes
 from perdure.fitting.calibration.search import search_from
 from perdure.fitting.calibration.search_space import SearchSpace, joint_space
 from perdure.fitting.calibration.toxicity_fit import ToxicityHierarchy, ToxicityPrior, toxicity_evidence
-from perdure.fitting.fit_table import FitRow, fit_table, therapy_table
+from perdure.fitting.fit_table import SEED as FIT_SEED
+from perdure.fitting.fit_table import THERAPY_SEED, FitRow, fit_table, therapy_table
 from perdure.fitting.km_reconstruction import reconstruct
 from perdure.fitting.patients.cellular_kinetics import tisagenlecleucel
 from perdure.fitting.patients.data import Subject, read_longitudinal
@@ -38,13 +41,17 @@ from perdure.fitting.patients.map_fit import individual_fit
 from perdure.fitting.patients.mechanistic import mechanistic_model
 from perdure.fitting.patients.population import fit_population
 from perdure.fitting.patients.progression import predict_progression
+from perdure.fitting.posterior import SEED as PROJECTION_SEED
+from perdure.fitting.posterior import Sizes
 from perdure.fitting.studies import Study, read_studies
+from perdure.fitting.validation.user_evidence import SEED as USER_SEED
 from perdure.fitting.validation.user_evidence import validate_user_evidence
 from perdure.model.cohort import Cohort, Endpoints, simulate_cohort
 from perdure.model.endpoints import Outcomes, Visits
 from perdure.model.imwg import PR
 from perdure.model.reduction import Courses, Moments, Quantiles
 from perdure.model.regimens.event_table import read_events, write_events
+from perdure.model.regimens.plan import Plan
 from perdure.model.regimens.regimen import Infusion, Regimen, give, infuse
 from perdure.model.regimens.rules import Rule, every, progression, remission, start, stop
 from perdure.model.regimens.sentence import read_plan
@@ -52,29 +59,40 @@ from perdure.model.sensitivity import sensitivities
 from perdure.model.simulate import Solver, simulate
 from perdure.model.solution import Solution
 from perdure.parameters.patients import draw, make_patients
-from perdure.reports.registry import all_experiments, find_experiment
+from perdure.reports.line_report import RESTRICTED_YEAR, compare_plans
+from perdure.reports.registry import all_experiments
 from perdure.reports.settings import Settings
 from perdure.trials.analysis import analyse, z_and_p
+from perdure.trials.arm import Arm
 from perdure.trials.attribution import decompose
 from perdure.trials.causes import cause_table
-from perdure.trials.compare import Arm, Comparison, compare
-from perdure.trials.compare_lines import compare_lines
+from perdure.trials.compare import Comparison, compare
 from perdure.trials.conduct import conduct
 from perdure.trials.design import Design, TrialArm
 from perdure.trials.eligibility import Criterion, Factor
-from perdure.trials.line_projection import follow_plan, project_lines
-from perdure.trials.measures import EFFICACY, RESPONSE, RESTRICTED_PFS, days_of_treatment, restricted_mean
+from perdure.trials.measures import (
+    COMING,
+    COMPLETE,
+    EFFICACY,
+    MEDIAN_PFS,
+    PFS_24,
+    RESPONSE,
+    RESTRICTED_PFS,
+    days_of_treatment,
+    restricted_mean,
+)
 from perdure.trials.pool import make_pool
 from perdure.trials.power import power_curve, sample_size, true_effect
-from perdure.trials.projection import run as project
 from perdure.trials.search import Axis, Limit, search
-from perdure.trials.treat import follow, treat
+from perdure.trials.standard_regimens import default_arms
+from perdure.trials.treat import treat
 
 Numbers = Mapping[str, Any]
 """Arrays, numbers and texts by name."""
 
 PATIENTS, DRAWS, PER_DRAW, SEED = 12, 2, 10, 7
-SIZES: dict[str, Any] = {"patients": PATIENTS, "draws": DRAWS, "patients_per_draw": PER_DRAW}
+SIZES = Sizes(PATIENTS, DRAWS, PER_DRAW)
+SEEDED = replace(SIZES, seed=SEED)
 LENALIDOMIDE = "ide-cel; lenalidomide 10 mg on days 1-21 of 28 from day 30 for 6 months"
 AGAIN = "ide-cel; at progression: lymphodepletion days 23-25; ide-cel again on day 28"
 DRUG = "ide-cel; at progression: teclistamab"
@@ -134,10 +152,19 @@ def of_fit_rows(rows: Sequence[FitRow]) -> dict[str, Any]:
     return {**columns, "items": "\n".join(row.item.id for row in rows)}
 
 
+def of_tables(comparison: Comparison) -> dict[str, Any]:
+    """The tables of a comparison at the estimate and at posterior draws, and its curves with few patients."""
+    few, draws = comparison.posterior.few, comparison.posterior.draws
+    return {
+        "best": comparison.posterior.value.table, "few": few.table, "drawn": [measured.table for measured in draws],
+        "curves": [measured.curves for measured in (few, *draws)],
+    }  # fmt: skip
+
+
 def of_comparison(comparison: Comparison) -> dict[str, Any]:
     """The tables of a comparison, its curves and bands, and gains of every arm over the first."""
     first, *others = (arm.name for arm in comparison.arms)
-    numbers: dict[str, Any] = {name: getattr(comparison, name) for name in ("best", "few", "drawn", "curves")}
+    numbers = of_tables(comparison)
     numbers[f"band {first}"] = comparison.band(first)
     for arm in others:
         for measure in comparison.measures:
@@ -164,7 +191,7 @@ def of_anything(found: Any) -> list[float]:
 
 def settings() -> Settings:
     """The smallest sizes that are allowed."""
-    return Settings(**SIZES, say=lambda *_: None)
+    return Settings(PATIENTS, DRAWS, PER_DRAW, say=lambda *_: None)
 
 
 def quick_extents(path: MatplotlibPath, *_: object, **__: object) -> Bbox:
@@ -201,12 +228,17 @@ def is_number(cell: Any) -> bool:
     return True
 
 
+def experiment(name: str) -> Any:
+    """The module of an experiment."""
+    return import_module(f"perdure.experiments.{name}")
+
+
 def answered(name: str) -> Numbers:
     """The numbers of an experiment's answer, and those in the tables of its pictures."""
-    module: Any = find_experiment(name)
+    module = experiment(name)
     smaller = patch.object(module, "run", partial(module.run, **FEWER.get(name, {})))
     with smaller, patch.object(MatplotlibPath, "get_extents", quick_extents):
-        answer = module.answer(settings(), calibration())
+        answer = module.report(settings(), calibration())
     numbers: dict[str, Any] = {
         key: [getattr(row, key) for row in answer.numbers] for key in ("value", "low", "high", "level")
     }
@@ -219,28 +251,26 @@ def answered(name: str) -> Numbers:
 
 def overview() -> Numbers:
     """The fit table of everything, and every default scenario."""
-    module: Any = find_experiment("overview")
-    rows, projections = module.run(settings())
-    return {**of_fit_rows(rows), **of_projections(projections)}
+    rows, projections = experiment("overview").run(calibration(), sizes=SIZES)
+    return {**of_fit_rows(rows), **of_projections(projections.values())}
 
 
 def salvage() -> Numbers:
     """The last line of every third salvage; the catalogue holds every therapy."""
-    module: Any = find_experiment("salvage")
-    return of_lines(module.run(calibration(), dict(list(SALVAGES.items())[::3]), **SIZES))
+    comparison = experiment("salvage").run(calibration(), dict(list(SALVAGES.items())[::3]), sizes=SIZES)
+    return of_lines((comparison,))
 
 
 def catalogue() -> Numbers:
     """Every result about a therapy."""
-    module: Any = find_experiment("catalogue")
-    return of_fit_rows([row.row for row in module.run(calibration(), patients=8, draws=0, patients_per_draw=6)])
+    rows = experiment("catalogue").run(calibration(), sizes=Sizes(8, 0, 6, PROJECTION_SEED))
+    return of_fit_rows([row.row for row in rows])
 
 
 def typical_patient() -> Numbers:
     """Courses and dates of both typical patients."""
-    module: Any = find_experiment("typical_patient")
     numbers: dict[str, Any] = {}
-    for course in module.run(draws=DRAWS, calibration=calibration()):
+    for course in experiment("typical_patient").run(draws=DRAWS, calibration=calibration()):
         own = {**of_solution(course.solution), **of_estimates(course.dates), "response": course.response}
         numbers |= {f"{course.product}, {name}": value for name, value in own.items()}
     return numbers
@@ -248,9 +278,8 @@ def typical_patient() -> Numbers:
 
 def two_populations() -> Numbers:
     """Headlines and prevalence weights."""
-    module: Any = find_experiment("two_populations")
     numbers: dict[str, Any] = {}
-    for row in module.run(calibration(), **{**SIZES, "patients": 40}, repeats=4):
+    for row in experiment("two_populations").run(calibration(), sizes=replace(SIZES, patients=40), repeats=4):
         numbers |= {f"{row.name}, {name}": value for name, value in of_estimates(row.sampled).items()}
         for way, weighing in row.weighed.items():
             numbers[f"{row.name}, {way}, weights"] = weighing.prevalence.weights
@@ -270,19 +299,19 @@ def treatment() -> Numbers:
     """A plan in words, and a regimen."""
     regimen = infuse("cilta_cel") + give("lenalidomide", start=21.0, months=3.0)
     sizes: dict[str, Any] = {"patients": 16, "seed": SEED, "months": 24.0}
-    words = treat("ide_cel", "late_line", LENALIDOMIDE, **sizes)
-    doses = treat("cilta_cel", "mixed_line", regimen, **sizes)
+    words = treat(LENALIDOMIDE, "late_line", **sizes)
+    doses = treat(regimen, "mixed_line", **sizes)
     numbers = {f"sentence, {name}": value for name, value in of_outcomes(words.outcomes).items()}
     numbers |= {f"regimen, {name}": value for name, value in of_outcomes(doses.outcomes).items()}
-    return numbers | {f"regimen, {name}": value for name, value in of_solution(doses.solution).items()}
+    return numbers | {f"regimen, {name}": value for name, value in of_solution(doses.course).items()}
 
 
 def following() -> Numbers:
     """The first and the last line of a plan."""
     numbers: dict[str, Any] = {}
     for line in (1, 2):
-        trial = follow(AGAIN, line=line, patients=16, seed=SEED, months=12.0)
-        own = {**of_outcomes(trial.outcomes), "since": trial.line.since, "share": trial.line.share}
+        result = treat(AGAIN, line=line, patients=16, seed=SEED, months=12.0, half_weekly=True)
+        own = {**of_outcomes(result.outcomes), "since": result.since, "share": result.share}
         numbers |= {f"line {line}, {name}": value for name, value in own.items()}
     return numbers
 
@@ -295,24 +324,22 @@ def comparison() -> Numbers:
     bridged = Arm("bridged", "proteasome inhibitor for 3 weeks; lymphodepletion days 25-27; ide-cel on day 30")
     groups = {"responders": lambda arm: arm.outcomes.best >= PR, "nobody": lambda arm: np.zeros(arm.outcomes.n)}
     arms = (Arm("alone", "ide-cel"), Arm("maintenance", LENALIDOMIDE), faster, bridged)
-    return of_comparison(
-        compare(arms, calibration(), measures=EFFICACY, groups=groups, **SIZES, months=24.0, seed=SEED)
-    )
+    return of_comparison(compare(arms, calibration(), measures=EFFICACY, groups=groups, sizes=SEEDED, months=24.0))
 
 
 def line_comparison() -> Numbers:
     """Two plans of two lines."""
     half = {"first half": lambda arm: np.arange(arm.outcomes.n) < arm.outcomes.n / 2}
-    found = compare_lines(
+    comparison = compare(
         (Arm("again", AGAIN), Arm("drug", DRUG)), calibration(), measures=(RESPONSE, restricted_mean(12.0)),
-        groups=half, **SIZES, months=12.0, seed=SEED,
+        groups=half, line=0, with_first_line=True, sizes=SEEDED, months=12.0,
     )  # fmt: skip
-    return {name: getattr(found, name) for name in ("best", "few", "drawn", "curves")}
+    return of_tables(comparison)
 
 
 def searching() -> Numbers:
     """A grid of two numbers under a limit, and one that is refined between its points."""
-    alone, sizes = Arm("alone", "ide-cel"), {**SIZES, "months": 18.0, "seed": SEED}
+    alone, sizes = Arm("alone", "ide-cel"), {"sizes": SEEDED, "months": 18.0}
 
     def bent(factor: float) -> Arm:
         """Growth is slowest at a factor of 0.6."""
@@ -344,51 +371,70 @@ def of_point(point: Any) -> list[float]:
 def decomposition() -> Numbers:
     """A difference by mechanism."""
     inhibitor = Arm("inhibitor", "ide-cel; crenigacestat thrice a week from day 0 for 3 weeks")
-    found = decompose(Arm("ide-cel", "ide-cel"), inhibitor, calibration(), **SIZES, months=18.0, seed=SEED)
+    found = decompose(Arm("ide-cel", "ide-cel"), inhibitor, calibration(), sizes=SEEDED, months=18.0)
     parts = of_estimates({name: found.contribution(name) for name in found.mechanisms})
-    return {"worth": list(found.worth.values()), "few": found.few, "drawn": found.drawn, **parts}
+    return {"worth": list(found.worth.values()), "few": found.numbers.few, "drawn": found.numbers.draws, **parts}
 
 
 def causes() -> Numbers:
     """Cause of failure times therapy."""
     plans = {name: read_plan(SALVAGES[name]) for name in ("ide-cel again", "teclistamab (BCMA)")}
     found = cause_table(
-        plans, "ide-cel again", calibration(), patients=40, most=6, draws=DRAWS, patients_per_draw=30,
-        most_per_draw=4, seed=SEED,
+        plans, "ide-cel again", calibration(), sizes=Sizes(40, DRAWS, 30, SEED), most=6, most_per_draw=4,
     )  # fmt: skip
-    return {"best": of_anything(found.best), "few": of_anything(found.few), "drawn": of_anything(found.drawn)}
+    shown = found.posterior
+    return {"best": of_anything(shown.value), "few": of_anything(shown.few), "drawn": of_anything(shown.draws)}
 
 
-def of_projections(projections: Sequence[Any]) -> dict[str, Any]:
-    """Numbers, bands and causes of scenarios."""
+def of_projections(comparisons: Iterable[Comparison]) -> dict[str, Any]:
+    """Numbers, bands and causes of arms, each against the first of its comparison."""
     numbers: dict[str, Any] = {}
-    for row in projections:
-        own = {**of_estimates(row.numbers), "band": row.band, "causes": list(row.causes.values())}
-        name = f"{row.scenario.product}, {row.scenario.population}, {row.scenario.name}"
-        numbers |= {f"{name}, {key}": value for key, value in own.items()}
+    named = {
+        "overall response, %": RESPONSE, "complete response, %": COMPLETE, "median PFS, months": MEDIAN_PFS,
+        "PFS at 24 months, %": PFS_24, "restricted mean PFS, months": RESTRICTED_PFS,
+    }  # fmt: skip
+    for comparison in comparisons:
+        for arm in comparison.arms:
+            own = of_estimates({name: comparison.estimate(arm.name, measure) for name, measure in named.items()})
+            own |= of_estimates({"gain in restricted mean PFS, months": comparison.gain(arm.name, RESTRICTED_PFS)})
+            own |= {"band": comparison.band(arm.name)}
+            own |= {"causes": comparison.result(arm.name).outcomes.cause_share()}
+            name = f"{arm.plan.products[0]}, {arm.population}, {arm.name}"
+            numbers |= {f"{name}, {key}": value for key, value in own.items()}
     return numbers
 
 
 def projections() -> Numbers:
-    """The default scenarios."""
-    return of_projections(project(**SIZES, months=36.0, seed=SEED, calibration=calibration()))
+    """The default arms of both products."""
+    return of_projections(compare(arms, calibration(), sizes=SEEDED, months=36.0) for arms in default_arms().values())
 
 
-def of_lines(rows: Sequence[Any]) -> dict[str, Any]:
-    """Numbers and bands of followed lines."""
+def of_lines(comparisons: Sequence[Comparison], *, gains: bool = True) -> dict[str, Any]:
+    """Numbers and bands of a line of plans, each against the first of its comparison."""
     numbers: dict[str, Any] = {}
-    for row in rows:
-        own = {**of_estimates(row.numbers), "band": row.band, "footing": row.footing.flag}
-        numbers |= {f"{row.name}, {key}": value for key, value in own.items()}
+    named = {
+        "come to this line, %": COMING, "overall response, %": RESPONSE, "complete response, %": COMPLETE,
+        "median PFS, months": MEDIAN_PFS, "restricted mean PFS, months": RESTRICTED_YEAR,
+    }  # fmt: skip
+    for comparison in comparisons:
+        for arm, footing in zip(comparison.arms, comparison.footings, strict=True):
+            own = of_estimates({name: comparison.estimate(arm.name, measure) for name, measure in named.items()})
+            if gains:
+                own |= of_estimates({"gain in restricted mean PFS, months": comparison.gain(arm.name, RESTRICTED_YEAR)})
+            own |= {"band": comparison.band(arm.name), "footing": footing.flag}
+            numbers |= {f"{arm.name}, {key}": value for key, value in own.items()}
     return numbers
 
 
 def line_projections() -> Numbers:
     """The last line of two plans, and every line of one."""
     plans = {"again": read_plan(AGAIN), "drug": read_plan(DRUG)}
-    sizes: dict[str, Any] = {**SIZES, "months": 12.0, "seed": SEED}
-    rows = project_lines(plans, "late_line", calibration(), **sizes)
-    return of_lines((*rows, *follow_plan(plans["drug"], "late_line", calibration(), **sizes)))
+
+    def followed(chosen: Mapping[str, Plan], line: int = 0) -> Comparison:
+        return compare_plans(chosen, "late_line", calibration(), line=line, months=12.0, sizes=SEEDED)
+
+    every = [followed({f"line {line}": plans["drug"]}, line) for line in (1, 2)]
+    return {**of_lines((followed(plans),)), **of_lines(every, gains=False)}
 
 
 # Virtual trials
@@ -429,9 +475,10 @@ def evidence() -> Numbers:
     own = studies("crb_401")[0]
     item = own.items[0].model_copy(update={"id": "own", "role": "context"})
     mine = own.model_copy(update={"name": "own", "study": "Own trial", "items": (item,), "curves": ()})
-    table = fit_table(calibration(), studies=studies(*STUDIES), **SIZES)
-    therapies = therapy_table(calibration(), studies=studies("monumental_1", "salvage_after_bcma_car_t"), **SIZES)
-    user = validate_user_evidence([mine], calibration(), **{**SIZES, "draws": 3})
+    table = fit_table(calibration(), studies=studies(*STUDIES), sizes=replace(SIZES, seed=FIT_SEED))
+    of_therapies = studies("monumental_1", "salvage_after_bcma_car_t")
+    therapies = therapy_table(calibration(), studies=of_therapies, sizes=replace(SIZES, seed=THERAPY_SEED))
+    user = validate_user_evidence([mine], calibration(), sizes=replace(SIZES, draws=3, seed=USER_SEED))
     numbers = {f"fit, {name}": value for name, value in of_fit_rows(table).items()}
     numbers |= {f"therapies, {name}": value for name, value in of_fit_rows([row.row for row in therapies]).items()}
     numbers["user"] = [x for row in user.rows for x in (*of_fit_row(row.fit), *of_anything(row.prediction))]
@@ -461,7 +508,7 @@ def predictions() -> Numbers:
 def joint_fit() -> Numbers:
     """An emulator of two numbers, learnt from few points, what it says of others, and a short search on it."""
     space = SearchSpace(("k_growth_tumour", "ide_cel.half_density_kill"), calibration().parameters())
-    problem = Problem(space, studies("crb_401", "karmma"), Sizes(20, 20, 20))
+    problem = Problem(space, studies("crb_401", "karmma"), LikelihoodSizes(20, 20, 20))
     design = evaluate(problem, prior_points(16, space.size, SEED), first_seed=SEED, later=np.zeros(16, dtype=bool))
     emulator = learn_emulator(problem, design, centre=np.zeros(space.size))
     some = 0.5 * prior_points(5, space.size, SEED + 1)
