@@ -1,24 +1,89 @@
-"""Pictures, tables and numbers of a comparison: from arms to what a report shows."""
+"""Pictures, tables and numbers of a comparison: from arms to what a report shows.
 
-from collections.abc import Sequence
+`report_of` makes the report of an experiment from its comparisons, `arms_section` its usual section, `along_panel` the
+axes of a measure along what the arms differ in, and `course_of` a course in time with its spread between patients.
+"""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ..fitting.posterior import Estimate
+from ..parameters.units import DAYS_PER_MONTH
 from ..trials.compare import EVERYBODY, Comparison
 from ..trials.measures import MEDIAN_PFS, RESTRICTED_PFS, Measure
-from .figures.along import LineToDraw
+from ..trials.treat import ArmResult
+from .experiment_report import ExperimentReport, Finding
+from .figures.along import AlongPanel, LineToDraw
+from .figures.bands import BandToDraw
 from .figures.curves import CurveToDraw
 from .figures.forest import effect_picture
 from .figures.picture import Picture
 from .figures.rows import EffectRowToDraw
 from .figures.survival import survival_picture
-from .report import Table
+from .report import Section, Table
 from .run_files import NumberRow, estimate_row
 
 TRIAL_SIZE = 100
 """Patients per arm of the trial whose sampling error the dashed lines show."""
 INTERVAL = "Value at the estimate (central 95 % of posterior draws). NR: not reached."
+FEWEST_SHARE, FEWEST = 0.05, 2
+"""A course is drawn for as long as at least this share of the patients, and so many of them, are followed."""
+
+
+def report_of(
+    *comparisons: Comparison, title: str, subtitle: str, sentences: Sequence[str], sections: Sequence[Section],
+    findings: Sequence[Finding] = (), numbers: Sequence[NumberRow] = (), notices: Sequence[str] = (),
+    gains: Sequence[Measure] = (RESTRICTED_PFS,),
+) -> ExperimentReport:  # fmt: skip
+    """The report of an experiment: its numbers, notices and arms are those of its comparisons, and what is added.
+
+    Parameters
+    ----------
+    sentences
+        The answer in plain words, the most important first.
+    numbers, notices
+        More than the comparisons bring.
+    gains
+        Measures whose gains over the first arm are among the numbers.
+
+    Returns
+    -------
+    ExperimentReport
+        What several comparisons have in common, an arm without treatment for example, is in it once.
+    """
+    rows = [row for comparison in comparisons for row in numbers_of(comparison, gains=gains)]
+    standing = [notice for comparison in comparisons for notice in notices_of(comparison)]
+    return ExperimentReport(
+        title=title, subtitle=subtitle, sentences=sentences, sections=sections,
+        numbers=list({repr(row): row for row in (*rows, *numbers)}.values()),  # by repr: NaN is not equal to itself
+        notices=list(dict.fromkeys((*standing, *notices))), given=given_of(*comparisons), findings=findings,
+    )  # fmt: skip
+
+
+def arms_section(
+    comparison: Comparison, title: str, *, name: str, table: str, pfs: str = "", gain: str = "", text: str = "",
+    arms: Sequence[str] = (), months: float = 0.0, note: str = "", pictures: Sequence[Picture] = (),
+    tables: Sequence[Table] = (),
+) -> Section:  # fmt: skip
+    """The usual section: progression-free survival, what every arm gains over the first, and every measure.
+
+    Parameters
+    ----------
+    name
+        Names of the two pictures begin with it.
+    table, pfs, gain
+        Titles of the table and of the pictures; a picture without a title is left out.
+    arms, months
+        Whose curves are drawn (by default all), and until when (by default as long as they are followed).
+    note
+        Under the picture of gains.
+    pictures, tables
+        More of them, behind the usual ones.
+    """
+    usual = [pfs_picture(comparison, name=f"{name}_pfs", title=pfs, arms=arms, months=months)] if pfs else []
+    usual += [gain_picture(comparison, name=f"{name}_gain", title=gain, note=note)] if gain else []
+    return Section(title, text, [*usual, *pictures], [table_of(comparison, table), *tables])
 
 
 def pfs_picture(
@@ -93,6 +158,56 @@ def line_along(
     return LineToDraw(label, x, [v.value for v in values], [v.low for v in values], [v.high for v in values])
 
 
+def along_panel(
+    lines: Mapping[str, tuple[Comparison, Sequence[str]]], x: Sequence[float], x_label: str, measure: Measure, *,
+    against: str = "", title: str = "", log: bool = False, marks: Sequence[tuple[float, str]] = (),
+) -> AlongPanel:  # fmt: skip
+    """Axes of a measure, or of what is gained over another arm, along what the arms differ in, for `along_picture`.
+
+    Parameters
+    ----------
+    lines
+        By label: the comparison, and the names of its arms in the order of `x`.
+    x, x_label
+        What the arms differ in, rising, and its name with its unit.
+    against
+        The arm over which gains are drawn, by default none.
+    title
+        By default the name of the measure.
+    """
+    drawn = [
+        line_along(comparison, label, x, arms, measure, against=against) for label, (comparison, arms) in lines.items()
+    ]
+    y_label = f"{'gain in ' if against else ''}{measure.name} ({measure.unit})"
+    heading = title or measure.name[0].upper() + measure.name[1:]
+    return AlongPanel(heading, x_label, y_label, drawn, log=log, marks=marks, zero=bool(against))
+
+
+def course_of(
+    result: ArmResult, quantity: str, *, label: str, progression_free: bool = False, least: float = -np.inf,
+    months: float = np.inf,
+) -> BandToDraw:  # fmt: skip
+    """Course in time of a state or a quantity, with its spread between patients, for `course_picture`.
+
+    Parameters
+    ----------
+    progression_free
+        Whether patients count only until they progress or die.
+    least
+        Lower values are drawn as this one, as on a logarithmic axis.
+    months
+        How much of the first line is drawn, by default all.
+    """
+    outcomes, times = result.outcomes, result.course.times
+    followed = np.broadcast_to((outcomes.usable > 0)[:, None], (outcomes.n, len(times)))
+    if progression_free:
+        followed = followed & (times[None, :] <= np.minimum(outcomes.progression()[0], outcomes.death)[:, None])
+    values = np.where(followed, np.maximum(result.course[quantity], least), np.nan)
+    enough = np.isfinite(values).sum(axis=0) >= max(FEWEST_SHARE * outcomes.n, FEWEST)
+    kept = enough & (times <= months * DAYS_PER_MONTH)
+    return BandToDraw(label, times[kept], *np.nanpercentile(values[:, kept], [5, 50, 95], axis=0))
+
+
 def table_of(
     comparison: Comparison, title: str, *, gains: Sequence[Measure] = (RESTRICTED_PFS,), group: str = EVERYBODY,
     measures: Sequence[Measure] = (), form: str = ".1f",
@@ -111,20 +226,13 @@ def table_of(
 
 def group_table(comparison: Comparison, title: str, arm: str, measure: Measure = RESTRICTED_PFS) -> Table:
     """For whom: what an arm gains over the first in every group, and in what share of the draws it gains at all."""
-    rows = [
-        (
-            group, comparison.share(group).text(".0f"), comparison.estimate(comparison.arms[0].name, measure, group).text(".1f"),
-            comparison.gain(arm, measure, "", group).text("+.1f"), f"{100 * comparison.chance(arm, measure, '', group):.0f}",
-        )
-        for group in comparison.groups
-    ]  # fmt: skip
-    head = (
-        "patients",
-        "share, %",
-        f"{comparison.arms[0].name}: {measure.label}",
-        f"gain with {arm}",
-        "draws that gain, %",
-    )
+    first = comparison.arms[0].name
+    rows = []
+    for group in comparison.groups:
+        reference, gain = comparison.estimate(first, measure, group), comparison.gain(arm, measure, "", group)
+        chance = f"{100 * comparison.chance(arm, measure, '', group):.0f}"
+        rows.append((group, comparison.share(group).text(".0f"), reference.text(".1f"), gain.text("+.1f"), chance))
+    head = ("patients", "share, %", f"{first}: {measure.label}", f"gain with {arm}", "draws that gain, %")
     return Table(title, head, rows, INTERVAL)
 
 
