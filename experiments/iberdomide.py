@@ -5,19 +5,18 @@ the width of the answer is mostly that of the priors on what they do to CAR-T ce
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from perdure.fitting.calibration.calibration import Calibration, read_calibration
-from perdure.reports.comparison_report import gain_picture, given_of, notices_of, numbers_of, pfs_picture, table_of
-from perdure.reports.experiment_report import Answer, Finding, tell
-from perdure.reports.report import Section
+from perdure.fitting.calibration.calibration import Calibration
+from perdure.fitting.posterior import Sizes
+from perdure.reports.comparison_report import arms_section, report_of
+from perdure.reports.experiment_report import ExperimentReport, Finding
 from perdure.reports.settings import Settings
-from perdure.trials.compare import Arm, Comparison, compare
+from perdure.trials.arm import Arm
+from perdure.trials.compare import Comparison, compare
 from perdure.trials.measures import RESTRICTED_PFS
-from perdure.trials.projection import MONTHS, Progress
-from perdure.trials.treat import SEED
 
 TIME = "about half a minute"
+SIZES = Sizes()
 ALONE, LENALIDOMIDE, IBERDOMIDE = "ide-cel alone", "+ lenalidomide", "+ iberdomide"
 ARMS = (
     Arm(ALONE, "ide-cel"),
@@ -27,59 +26,15 @@ ARMS = (
 
 
 def run(
-    arms: Sequence[Arm] = ARMS,
-    *,
-    calibration: Calibration | None = None,
-    patients: int = 1000,
-    draws: int = 40,
-    patients_per_draw: int = 120,
-    months: float = MONTHS,
-    seed: int = SEED,
-    progress: Progress | None = None,
+    calibration: Calibration | None = None, sizes: Sizes = SIZES, *, arms: Sequence[Arm] = ARMS, months: float = 60.0
 ) -> Comparison:
     """Every arm on the same virtual patients; the first is the reference."""
-    return compare(
-        arms, calibration or read_calibration(), patients=patients, draws=draws, patients_per_draw=patients_per_draw,
-        months=months, seed=seed, progress=progress,
-    )  # fmt: skip
+    return compare(arms, calibration, sizes=sizes, months=months)
 
 
-def answer(settings: Settings, calibration: Calibration) -> Answer:
-    """Compute, and put the answer into words, pictures and tables."""
-    found = run(calibration=calibration, **settings.sizes)
-    over_none = found.gain(IBERDOMIDE, RESTRICTED_PFS)
-    over_other = found.gain(IBERDOMIDE, RESTRICTED_PFS, LENALIDOMIDE)
-    chance = found.chance(IBERDOMIDE, RESTRICTED_PFS, LENALIDOMIDE)
-    return Answer(
-        title="Iberdomide or lenalidomide after CAR-T cells?",
-        subtitle="Two years from day 21, virtual late-line patients after ide-cel",
-        sentences=(
-            f"Iberdomide adds {over_none.text('.1f')} months of restricted mean PFS over 36 months to ide-cel, and "
-            f"{over_other.text('+.1f')} months to what lenalidomide does; in {100 * chance:.0f} % of the posterior "
-            "draws it is the better of the two.",
-            "No trial has told what either does after CAR-T cells: the interval is that of the priors.",
-        ),
-        sections=(
-            Section(
-                "Progression-free survival",
-                "",
-                [
-                    pfs_picture(found, name="iberdomide_pfs", title="Maintenance after ide-cel (simulated)"),
-                    gain_picture(found, name="iberdomide_gain", title="What maintenance would gain"),
-                ],
-                [table_of(found, "Maintenance")],
-            ),
-        ),
-        numbers=numbers_of(found),
-        notices=notices_of(found),
-        given=given_of(found),
-        findings=findings(found),
-    )
-
-
-def findings(found: Comparison) -> tuple[Finding, ...]:
+def findings(comparison: Comparison) -> tuple[Finding, ...]:
     """Iberdomide is the stronger of the two in the laboratory."""
-    gain = found.gain(IBERDOMIDE, RESTRICTED_PFS, LENALIDOMIDE)
+    gain = comparison.gain(IBERDOMIDE, RESTRICTED_PFS, LENALIDOMIDE)
     return (
         Finding(
             "iberdomide does not do less for CAR-T cells than lenalidomide",
@@ -91,6 +46,33 @@ def findings(found: Comparison) -> tuple[Finding, ...]:
     )
 
 
-def main(settings: Settings) -> Path:
-    """Answer the question, and write the report; returns its folder."""
-    return tell(settings, "iberdomide", answer)
+def report(settings: Settings, calibration: Calibration) -> ExperimentReport:
+    """What iberdomide adds to ide-cel and to what lenalidomide does, and how sure that is."""
+    comparison = run(calibration, settings.sizes)
+    over_none = comparison.gain(IBERDOMIDE, RESTRICTED_PFS)
+    over_other = comparison.gain(IBERDOMIDE, RESTRICTED_PFS, LENALIDOMIDE)
+    chance = comparison.chance(IBERDOMIDE, RESTRICTED_PFS, LENALIDOMIDE)
+    return report_of(
+        comparison,
+        title="Iberdomide or lenalidomide after CAR-T cells?",
+        subtitle="Two years from day 21, virtual late-line patients after ide-cel",
+        sentences=(
+            f"Iberdomide adds {over_none.text('.1f')} months of restricted mean PFS over 36 months to ide-cel, and "
+            f"{over_other.text('+.1f')} months to what lenalidomide does; in {100 * chance:.0f} % of the posterior "
+            "draws it is the better of the two.",
+            "No trial has told what either does after CAR-T cells: the interval is that of the priors.",
+        ),
+        sections=[
+            arms_section(
+                comparison, "Progression-free survival", name="iberdomide", table="Maintenance",
+                pfs="Maintenance after ide-cel (simulated)", gain="What maintenance would gain",
+            )
+        ],
+        findings=findings(comparison),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":  # the same options as `perdure run`
+    from perdure.app.main import run_script
+
+    run_script(__file__)
