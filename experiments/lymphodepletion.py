@@ -4,143 +4,123 @@ Depth runs from none (full host T cells at infusion) to complete, on the geometr
 CAR-T cells compete with what is left for the signals that make them divide.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from perdure.fitting.calibration.calibration import Calibration, read_calibration
+from perdure.fitting.calibration.calibration import Calibration
+from perdure.fitting.posterior import Sizes
 from perdure.fitting.studies import read_studies
-from perdure.reports.comparison_report import given_of, line_along, notices_of, numbers_of, table_of
-from perdure.reports.experiment_report import Answer, Finding, tell
-from perdure.reports.figures.along import AlongPanel, along_picture
+from perdure.reports.comparison_report import along_panel, report_of, table_of
+from perdure.reports.experiment_report import ExperimentReport, Finding
+from perdure.reports.figures.along import along_picture
 from perdure.reports.report import Section
 from perdure.reports.settings import Settings
-from perdure.trials.compare import Arm, Change, Comparison, compare
+from perdure.trials.arm import Arm, Change
+from perdure.trials.compare import Comparison, compare
 from perdure.trials.measures import MEDIAN_PFS, PEAK, RESPONSE, RESTRICTED_PFS
-from perdure.trials.projection import Progress
 from perdure.trials.provenance import fitted_regimens
-from perdure.trials.treat import SEED
 
 TIME = "about twenty seconds"
-DEPTHS = (1.0, 0.75, 0.5, 0.25, 0.0)
+SIZES = Sizes()
+COMPLETE, HALF, NONE = 1.0, 0.5, 0.0
+DEPTHS = (COMPLETE, 0.75, HALF, 0.25, NONE)
 PRODUCTS = {"ide-cel": ("ide_cel", "late_line"), "cilta-cel": ("cilta_cel", "mixed_line")}
 """Products, each as it was given where its efficacy was fitted; the two are not to be compared."""
 MEASURES = (RESPONSE, MEDIAN_PFS, RESTRICTED_PFS, PEAK)
 
 
-def _depth(share: float) -> Change:
-    return lambda one: {"fraction_lymphodepletion": np.full_like(one["fraction_lymphodepletion"], share)}
+def _to(depth: float) -> Change:
+    return lambda values: {"fraction_lymphodepletion": np.full_like(values["fraction_lymphodepletion"], depth)}
 
 
 def name_of(product: str, depth: float) -> str:
-    """How an arm is called."""
+    """Name of the arm of a product after lymphodepletion of some depth."""
     return f"{product}, depth {depth:g}"
 
 
+def arms_of(product: str, depths: Sequence[float] = DEPTHS) -> list[Arm]:
+    """A product as it was fitted, after every depth of lymphodepletion; the complete one comes first."""
+    key, population = PRODUCTS[product]
+    given = fitted_regimens(key, population, read_studies())[0]
+    return [
+        Arm(name_of(product, depth), given, population, None if depth == COMPLETE else _to(depth))
+        for depth in sorted({COMPLETE, *depths}, reverse=True)
+    ]
+
+
 def run(
-    depths: Sequence[float] = DEPTHS,
-    *,
-    products: Sequence[str] = tuple(PRODUCTS),
-    calibration: Calibration | None = None,
-    patients: int = 1000,
-    draws: int = 40,
-    patients_per_draw: int = 120,
-    months: float = 48.0,
-    seed: int = SEED,
-    progress: Progress | None = None,
-) -> dict[str, Comparison]:
+    calibration: Calibration | None = None, sizes: Sizes = SIZES, *, depths: Sequence[float] = DEPTHS,
+    products: Sequence[str] = tuple(PRODUCTS), months: float = 48.0,
+) -> dict[str, Comparison]:  # fmt: skip
     """Every depth on the same virtual patients, product by product; complete lymphodepletion is the reference."""
-    calibration = calibration or read_calibration()
-    found = {}
-    for product in products:
-        key, population = PRODUCTS[product]
-        given = fitted_regimens(key, population, read_studies())[0]
-        arms = [
-            Arm(name_of(product, depth), given, population, None if depth == 1.0 else _depth(depth))
-            for depth in sorted({1.0, *depths}, reverse=True)
-        ]
-        found[product] = compare(
-            arms, calibration, measures=MEASURES, patients=patients, draws=draws,
-            patients_per_draw=patients_per_draw, months=months, seed=seed, progress=progress,
-        )  # fmt: skip
-    return found
+    return {
+        product: compare(arms_of(product, depths), calibration, measures=MEASURES, sizes=sizes, months=months)
+        for product in products
+    }
 
 
-def answer(settings: Settings, calibration: Calibration) -> Answer:
-    """Compute, and put the answer into words, pictures and tables."""
-    found = run(calibration=calibration, **settings.sizes)
-    depths = sorted(DEPTHS)
-    panels = [
-        AlongPanel(
-            measure.name[0].upper() + measure.name[1:], "depth of lymphodepletion (1: complete)",
-            f"{measure.name} ({measure.unit})",
-            [
-                line_along(one, product, depths, [name_of(product, depth) for depth in depths], measure)
-                for product, one in found.items()
-            ],
-        )
-        for measure in (PEAK, RESPONSE, MEDIAN_PFS, RESTRICTED_PFS)
-    ]  # fmt: skip
-    return Answer(
-        title="How deep must lymphodepletion be?",
-        subtitle="Ide-cel in virtual late-line patients, cilta-cel in a mixed-line population",
-        sentences=sentences(found),
-        sections=(
-            Section(
-                "Along the depth",
-                _TEXT,
-                [along_picture(panels, name="lymphodepletion", title="Less lymphodepletion, fewer cells (simulated)")],
-                [table_of(one, f"Depth, {product}") for product, one in found.items()],
-            ),
-        ),
-        numbers=[row for one in found.values() for row in numbers_of(one)],
-        notices=[line for one in found.values() for line in notices_of(one)],
-        given=given_of(*found.values()),
-        findings=findings(found),
-    )
-
-
-def sentences(found: dict[str, Comparison]) -> tuple[str, ...]:
-    """The answer in words."""
-    said = []
-    for product, one in found.items():
-        half, none, whole = (name_of(product, depth) for depth in (0.5, 0.0, 1.0))
-        said.append(
-            f"{product}: without lymphodepletion {one.estimate(none, RESPONSE).text('.0f')} % respond instead of "
-            f"{one.estimate(whole, RESPONSE).text('.0f')} %, and restricted mean PFS changes by "
-            f"{one.gain(none, RESTRICTED_PFS).text('+.1f')} months; at half the depth by "
-            f"{one.gain(half, RESTRICTED_PFS).text('+.1f')} months."
-        )
-    return tuple(said)
-
-
-def findings(found: dict[str, Comparison]) -> tuple[Finding, ...]:
+def findings(comparisons: Mapping[str, Comparison]) -> tuple[Finding, ...]:
     """What was reported of incomplete lymphodepletion."""
-    made = []
-    for product, one in found.items():
-        half, none, whole = (name_of(product, depth) for depth in (0.5, 0.0, 1.0))
-        peak = one.gain(half, PEAK, whole)
-        made.append(
+    rows = []
+    for product, comparison in comparisons.items():
+        peak = comparison.gain(name_of(product, HALF), PEAK, name_of(product, COMPLETE))
+        response = comparison.estimate(name_of(product, NONE), RESPONSE)
+        rows += [
             Finding(
                 f"{product}: incomplete lymphodepletion lowers expansion",
                 "retained CD8+ T cells went with less expansion and with failure (Fischer 2024)",
                 "fischer_2024_lymphodepletion_expansion",
                 f"median peak {peak.text('+.0f')} cells/uL at half the depth",
                 peak.high < 0.0,
-            )
-        )
-        response = one.estimate(none, RESPONSE)
-        made.append(
+            ),
             Finding(
                 f"{product}: cells without lymphodepletion still lead to some responses",
                 "4 of 9 patients responded (44 %), another product against BCMA",
                 "Cohen 2019, J Clin Invest 129:2210",
                 f"{response.text('.0f')} %",
                 response.high > 14.0,  # the lower end of the exact interval of 4 of 9
-            )
+            ),
+        ]
+    return tuple(rows)
+
+
+def report(settings: Settings, calibration: Calibration) -> ExperimentReport:
+    """Expansion, response and survival along the depth of lymphodepletion, of both products."""
+    comparisons = run(calibration, settings.sizes)
+    depths = sorted(DEPTHS)
+    lines = {
+        product: (comparison, [name_of(product, depth) for depth in depths])
+        for product, comparison in comparisons.items()
+    }
+    panels = [
+        along_panel(lines, depths, "depth of lymphodepletion (1: complete)", measure)
+        for measure in (PEAK, RESPONSE, MEDIAN_PFS, RESTRICTED_PFS)
+    ]
+    picture = along_picture(panels, name="lymphodepletion", title="Less lymphodepletion, fewer cells (simulated)")
+    tables = [table_of(comparison, f"Depth, {product}") for product, comparison in comparisons.items()]
+    return report_of(
+        *comparisons.values(),
+        title="How deep must lymphodepletion be?",
+        subtitle="Ide-cel in virtual late-line patients, cilta-cel in a mixed-line population",
+        sentences=sentences(comparisons),
+        sections=[Section("Along the depth", _TEXT, [picture], tables)],
+        findings=findings(comparisons),
+    )
+
+
+def sentences(comparisons: Mapping[str, Comparison]) -> tuple[str, ...]:
+    """The answer in words."""
+    sentences = []
+    for product, comparison in comparisons.items():
+        half, none, complete = (name_of(product, depth) for depth in (HALF, NONE, COMPLETE))
+        response = [comparison.estimate(name, RESPONSE).text(".0f") for name in (none, complete)]
+        gain = [comparison.gain(name, RESTRICTED_PFS).text("+.1f") for name in (none, half)]
+        sentences.append(
+            f"{product}: without lymphodepletion {response[0]} % respond instead of {response[1]} %, and restricted "
+            f"mean PFS changes by {gain[0]} months; at half the depth by {gain[1]} months."
         )
-    return tuple(made)
+    return tuple(sentences)
 
 
 _TEXT = """Host T cells that are left compete with the CAR-T cells, and the window of expansion closes earlier. How
@@ -148,6 +128,7 @@ strongly is a number that no comparison has decided (half_competition_host); the
 in the same virtual patients."""
 
 
-def main(settings: Settings) -> Path:
-    """Answer the question, and write the report; returns its folder."""
-    return tell(settings, "lymphodepletion", answer)
+if __name__ == "__main__":  # the same options as `perdure run`
+    from perdure.app.main import run_script
+
+    run_script(__file__)
