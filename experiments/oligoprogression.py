@@ -7,7 +7,6 @@ together with radiotherapy, or only when the disease progresses again.
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from perdure.fitting.calibration.calibration import Calibration, read_calibration
 from perdure.fitting.posterior import Sizes, over_posterior
@@ -123,11 +122,7 @@ def findings(irradiation: Irradiation) -> tuple[Finding, ...]:
 
 def report(settings: Settings, calibration: Calibration) -> ExperimentReport:
     """How much is gained, when nothing is, and whether the next line can wait."""
-    sizes = replace(
-        settings.sizes, patients=min(settings.patients, SIZES.patients), draws=min(settings.draws, SIZES.draws),
-        patients_per_draw=min(settings.patients_per_draw, SIZES.patients_per_draw),
-    )  # fmt: skip
-    irradiation = run(calibration, sizes)
+    irradiation = run(calibration, settings.sizes.at_most(SIZES))
     then_talquetamab = at_progression(WATCH, USUAL + LATER)
     footing = footing_of_plan(
         then_talquetamab.plan, then_talquetamab.population, read_studies(), calibration.missed

@@ -5,7 +5,6 @@ without the wait for cells, the exhaustion that an antibody leaves in the T cell
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from perdure.fitting.calibration.calibration import MISSED, Calibration, read_calibration
 from perdure.fitting.calibration.likelihood import match
@@ -91,11 +90,7 @@ def findings(orders: Orders) -> tuple[Finding, ...]:
 
 def report(settings: Settings, calibration: Calibration) -> ExperimentReport:
     """Which order holds longer, what the antibody leaves, and what the interval before the cells changes."""
-    sizes = replace(
-        settings.sizes, patients=min(settings.patients, SIZES.patients), draws=min(settings.draws, SIZES.draws),
-        patients_per_draw=min(settings.patients_per_draw, SIZES.patients_per_draw),
-    )  # fmt: skip
-    orders = run(calibration, sizes)
+    orders = run(calibration, settings.sizes.at_most(SIZES))
     comparison, what = orders.comparison, f"gain in {CONTROL.name}"
     gains = [
         estimate_row(f"{pair.cells} before {pair.antibody}", what, orders.gain(pair), "months") for pair in orders.pairs

@@ -157,11 +157,7 @@ def findings(switch: Switch) -> tuple[Finding, ...]:
 
 def report(settings: Settings, calibration: Calibration) -> ExperimentReport:
     """What is gained by which target, for whom, and why the same product fails."""
-    sizes = replace(
-        settings.sizes, patients=min(settings.patients, SIZES.patients), draws=min(settings.draws, SIZES.draws),
-        patients_per_draw=min(settings.patients_per_draw, SIZES.patients_per_draw),
-    )  # fmt: skip
-    switch = run(calibration, sizes)
+    switch = run(calibration, settings.sizes.at_most(SIZES))
     after, lost = switch.after, {name: switch.lost(name) for name in switch.therapies}
     note = "BCMA dichotomised at its median at the second infusion; immune: prone to immunity against the CAR."
     return ExperimentReport(

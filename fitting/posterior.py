@@ -54,6 +54,15 @@ class Sizes:
     seed: int = SEED
     progress: Progress = field(default=no_progress, compare=False, repr=False)
 
+    def at_most(self, limit: "Sizes") -> "Sizes":
+        """The same, but no more patients and draws than another has: a question that takes long stays short."""
+        return replace(
+            self,
+            patients=min(self.patients, limit.patients),
+            draws=min(self.draws, limit.draws),
+            patients_per_draw=min(self.patients_per_draw, limit.patients_per_draw),
+        )
+
     def divided_by(
         self, patients: int = 1, draws: int = 1, patients_per_draw: int = 1, *, fewest: int = 20,
         fewest_per_draw: int = 20,

@@ -229,6 +229,11 @@ def test_the_ends_are_plain_numbers() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ sizes and estimates
+def test_sizes_are_no_larger_than_those_of_another_and_keep_the_people() -> None:
+    sizes = Sizes(1000, 4, 120, seed=7).at_most(Sizes(400, 12, 60, seed=1))
+    assert (sizes.patients, sizes.draws, sizes.patients_per_draw, sizes.seed) == (400, 4, 60, 7)
+
+
 def test_sizes_are_divided_down_to_a_floor_and_keep_the_people_and_who_listens() -> None:
     heard: list[str] = []
     sizes = Sizes(1000, 40, 120, seed=7, progress=lambda label, done, total: heard.append(label))
