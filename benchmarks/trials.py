@@ -16,10 +16,10 @@ from lifelines.statistics import logrank_test
 from ratios import Benchmark, fastest
 
 from perdure import give, infuse, read_calibration, treat
-from perdure.model.regimens.sentence import read_plan
 from perdure.model.simulate import Solver
+from perdure.trials.arm import Arm
 from perdure.trials.conduct import conduct
-from perdure.trials.design import Design, TrialArm
+from perdure.trials.design import Design
 from perdure.trials.pool import make_pool
 from perdure.trials.power import power_curve
 
@@ -69,7 +69,7 @@ def tested(benchmark: Benchmark, chosen: argparse.Namespace) -> None:
     parameters = read_calibration().parameters()
     plans = {"none": "ide-cel", "lenalidomide": "ide-cel; lenalidomide 10 mg daily from day 30 for 24 months"}
     design = Design(
-        "Benchmark", tuple(TrialArm(name, words, read_plan(words), "late_line") for name, words in plans.items()),
+        "Benchmark", tuple(Arm(name, words, "late_line") for name, words in plans.items()),
         time_zero="infusion", patients=400, accrual_months=18.0, follow_up_months=24.0, endpoint="pfs",
     )  # fmt: skip
     pool = make_pool(design, parameters, patients=chosen.patients, seed=1)  # compiles, too

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ class Arm:
         Other parameters of the virtual patients ('what if'): gets them by name and returns those that differ.
     from_infusion
         Count from the first infusion of cells, not from day 0 of the plan (apheresis), if these differ.
+    share
+        Patients of a trial that are randomised to it, relative to the other arms.
     """
 
     name: str
@@ -36,8 +39,9 @@ class Arm:
     population: str = "late_line"
     change: Change | None = None
     from_infusion: bool = True
+    share: float = 1.0
 
-    @property
+    @cached_property
     def plan(self) -> Plan:
         """What is given, as a plan."""
         return as_plan(self.given)

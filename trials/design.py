@@ -11,12 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..model.endpoints import Visits
 from ..model.lines import STEP
-from ..model.regimens.plan import PROGRESSION, Plan, wait_for_cells
+from ..model.regimens.plan import PROGRESSION, wait_for_cells
 from ..model.regimens.sentence import read_plan
 from ..parameters.errors import FileError, InputError, RangeError, RegimenError, unknown
 from ..parameters.files import complain, read_toml
 from ..parameters.population import read_populations
 from ..parameters.units import DAYS_PER_MONTH
+from .arm import Arm
 from .eligibility import RESPONSE, Criterion, Factor
 
 # What cannot be a trial: contradictions of a design, each one clear error.
@@ -372,17 +373,6 @@ TIME_TESTS = ("logrank", "max_combo", "restricted_mean")
 
 
 @dataclass(frozen=True)
-class TrialArm:
-    """One arm: its name, its plan in words and as read, who is treated, and its share of the randomisation."""
-
-    name: str
-    given: str
-    plan: Plan
-    population: str
-    share: float = 1.0
-
-
-@dataclass(frozen=True)
 class Design:
     """How a trial of the arms is run; the first arm is the reference.
 
@@ -413,7 +403,7 @@ class Design:
     """
 
     title: str
-    arms: tuple[TrialArm, ...]
+    arms: tuple[Arm, ...]
     time_zero: str
     patients: int
     accrual_months: float
@@ -491,7 +481,7 @@ class TrialScenario:
 
     title: str
     population: str
-    arms: tuple[TrialArm, ...]
+    arms: tuple[Arm, ...]
     design: Design | None = None
 
 
@@ -515,17 +505,17 @@ def read_scenario(path: str | Path) -> TrialScenario:
         raise type(problem)(f"{path.name}, {problem}") from None
 
 
-def _arm(entry: ArmEntry, default: str, number: int) -> TrialArm:
+def _arm(entry: ArmEntry, default: str, number: int) -> Arm:
     where = f"[[arm]] {number}, '{entry.name}'"
     population = population_of(entry.population or default, where)
     try:
         plan = read_plan(entry.given)
     except InputError as problem:
         raise type(problem)(f"{where}, given: {problem}") from None
-    return TrialArm(entry.name, entry.given, plan, population, entry.share)
+    return Arm(entry.name, plan, population, share=entry.share)
 
 
-def _design(entry: ScenarioEntry, title: str, arms: tuple[TrialArm, ...]) -> Design | None:
+def _design(entry: ScenarioEntry, title: str, arms: tuple[Arm, ...]) -> Design | None:
     if entry.trial is None:
         return None
     try:

@@ -19,7 +19,8 @@ from ..parameters.errors import InputError, NobodyError, SimulationError
 from ..parameters.parameter_set import ParameterSet
 from ..parameters.patients import Draws, draw, make_patients
 from ..parameters.units import DAYS_PER_MONTH
-from .design import Design, TrialArm
+from .arm import Arm
+from .design import Design
 from .eligibility import Criterion, asked, strata_of
 
 # What became of virtual patients as a trial would see it: days of progression, response, death and next therapy.
@@ -203,7 +204,7 @@ class ArmRun:
     after_infusion: Course
 
 
-def run_arm(design: Design, arm: TrialArm, parameters: ParameterSet, draws: Draws, solver: Solver) -> ArmRun:
+def run_arm(design: Design, arm: Arm, parameters: ParameterSet, draws: Draws, solver: Solver) -> ArmRun:
     """Treat virtual patients in an arm of the design; `draws` makes them the same people in every arm."""
     patients = make_patients(parameters, draws, product=arm.plan.products, population=arm.population)
     if 0.0 not in arm.plan.first.infusions:  # the trait stands for lymphodepletion before cells of day 0

@@ -68,7 +68,7 @@ from perdure.trials.attribution import decompose
 from perdure.trials.causes import cause_table
 from perdure.trials.compare import Comparison, compare
 from perdure.trials.conduct import conduct
-from perdure.trials.design import Design, TrialArm
+from perdure.trials.design import Design
 from perdure.trials.eligibility import Criterion, Factor
 from perdure.trials.measures import (
     COMING,
@@ -443,7 +443,7 @@ def line_projections() -> Numbers:
 def trials() -> Numbers:
     """A pool of a randomised design, trials from it, their analysis and their power."""
     arms = tuple(
-        TrialArm(name, words, read_plan(words), "late_line")
+        Arm(name, words, "late_line")
         for name, words in (("none", "ide-cel"), ("lenalidomide", LENALIDOMIDE.replace("day 30", "day 90")))
     )
     design = Design(

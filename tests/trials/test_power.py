@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 from scipy.special import ndtr, ndtri
 
-from perdure.model.regimens.sentence import read_plan
 from perdure.model.statistics.sizes import events_needed, power_of_events
 from perdure.parameters.errors import InputError, RangeError
 from perdure.parameters.units import DAYS_PER_MONTH
 from perdure.trials.analysis import Truth, successes, z_and_p
+from perdure.trials.arm import Arm
 from perdure.trials.conduct import conduct
-from perdure.trials.design import Design, TrialArm
+from perdure.trials.design import Design
 from perdure.trials.pool import REACHED, Course, Pool
 from perdure.trials.power import assurance, pool_error, power_curve, sample_size, smoothed, stream, true_effect
 
-PLAN = read_plan("ide-cel")
-ARMS = tuple(TrialArm(name, "ide-cel", PLAN, "late_line") for name in ("reference", "new"))
+ARMS = tuple(Arm(name, "ide-cel", "late_line") for name in ("reference", "new"))
 DESIGN = Design("A known truth", ARMS, "infusion", 120, 12.0, 12.0, "pfs", visit_days=7.0)
 HAZARD = 0.10  # 1/month, in the reference
 MANY = 250

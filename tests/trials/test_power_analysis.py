@@ -9,14 +9,13 @@ import pytest
 from lifelines import CoxPHFitter, KaplanMeierFitter
 from lifelines.utils import restricted_mean_survival_time
 
-from perdure.model.regimens.sentence import read_plan
 from perdure.parameters.errors import InputError, RangeError
 from perdure.trials.analysis import analyse, horizon, landmark_months, primary_test, rows_of, truth_of
+from perdure.trials.arm import Arm
 from perdure.trials.conduct import Trials
-from perdure.trials.design import Design, TrialArm
+from perdure.trials.design import Design
 
-PLAN = read_plan("ide-cel")
-ARMS = tuple(TrialArm(name, "ide-cel", PLAN, "late_line") for name in ("reference", "new", "third"))
+ARMS = tuple(Arm(name, "ide-cel", "late_line") for name in ("reference", "new", "third"))
 DESIGN = Design("Three arms", ARMS, "infusion", 300, 6.0, 18.0, "pfs")
 
 

@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 from lifelines import ExponentialFitter, KaplanMeierFitter
 
-from perdure.model.regimens.sentence import read_plan
 from perdure.parameters.errors import InputError, RangeError
 from perdure.parameters.units import DAYS_PER_MONTH
 from perdure.reports.figures.columns import csv_text
 from perdure.trials.adam import adrs, adsl, adtte
+from perdure.trials.arm import Arm
 from perdure.trials.conduct import Trials, conduct, infused_only, permuted_blocks
-from perdure.trials.design import Design, TrialArm
+from perdure.trials.design import Design
 from perdure.trials.pool import DAYS, REACHED, Course, Pool
 
-PLAN = read_plan("ide-cel")
-ARMS = tuple(TrialArm(name, "ide-cel", PLAN, "late_line") for name in ("reference", "new"))
+ARMS = tuple(Arm(name, "ide-cel", "late_line") for name in ("reference", "new"))
 DESIGN = Design("A known truth", ARMS, "infusion", 200, 12.0, 24.0, "pfs", visit_days=7.0)
 N = 4000
 HAZARDS = np.array([0.10, 0.06])  # progression, 1/month, by arm

@@ -9,13 +9,13 @@ import pytest
 
 from perdure.fitting.calibration.calibration import read_calibration
 from perdure.model.imwg import CR, PR
-from perdure.model.regimens.sentence import read_plan
 from perdure.model.simulate import Solver
 from perdure.model.statistics.survival import kaplan_meier
 from perdure.parameters.errors import InputError
 from perdure.parameters.units import DAYS_PER_MONTH
+from perdure.trials.arm import Arm
 from perdure.trials.conduct import conduct, infused_only
-from perdure.trials.design import Design, TrialArm
+from perdure.trials.design import Design
 from perdure.trials.eligibility import Criterion, Factor
 from perdure.trials.pool import DAYS, Pool, make_pool
 from perdure.trials.treat import treat
@@ -32,7 +32,7 @@ SALVAGES = (
 
 
 def design_of(given: Mapping[str, str], **changed: object) -> Design:
-    arms = tuple(TrialArm(name, words, read_plan(words), "late_line") for name, words in given.items())
+    arms = tuple(Arm(name, words, "late_line") for name, words in given.items())
     settings = {"time_zero": "infusion", "patients": 100, "accrual_months": 6.0, "follow_up_months": 18.0}
     return Design("Small", arms, endpoint="pfs", **{**settings, **changed})  # pyright: ignore[reportArgumentType]
 
