@@ -84,7 +84,9 @@ def run(
     parameters = calibration.parameters()
     prior = parameters["effect_nivolumab"].prior
     arms = blockade_arms(starts, STRONG * (prior.sd if prior is not None else 0.0))
-    relapse = treat(AT_RELAPSE, patients=min(sizes.patients, 300), months=6.0, seed=sizes.seed).outcomes
+    relapse = treat(
+        AT_RELAPSE, patients=min(sizes.patients, 300), months=6.0, seed=sizes.seed, parameters=parameters
+    ).outcomes  # fmt: skip
     return Window(
         compare(arms, calibration, measures=MEASURES, sizes=sizes, months=months),
         compare(tiring, calibration, measures=MEASURES, sizes=sizes, months=months),

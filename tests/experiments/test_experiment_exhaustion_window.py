@@ -1,13 +1,18 @@
 """The window for PD-1 blockade: what it cannot do, what it cannot exceed, and the words."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from perdure.experiments import exhaustion_window
 from perdure.experiments.exhaustion_window import ALONE, TIRING, Window, name_of
+from perdure.fitting.calibration.calibration import read_calibration
 from perdure.fitting.posterior import Sizes
 from perdure.trials.arm import Arm
 from perdure.trials.measures import RESTRICTED_PFS
+from perdure.trials.treat import ArmResult, treat
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +54,20 @@ def test_nivolumab_at_relapse_is_checked_from_both_sides(window: Window) -> None
     few, some, _ = exhaustion_window.findings(window)
     assert few.met or some.met
     assert some.why_not
+
+
+def test_blockade_at_relapse_rests_on_the_calibration_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = read_calibration()
+    calibration = replace(shipped, estimate={**shipped.estimate, "k_kill_max": 0.5 * shipped.estimate["k_kill_max"]})
+    used = {}
+
+    def recorded(given: str, **how: Any) -> ArmResult:
+        used[given] = how["parameters"].typical("ide_cel", "late_line")["k_kill_max"]
+        return treat(given, **how)
+
+    monkeypatch.setattr(exhaustion_window, "treat", recorded)
+    exhaustion_window.run(
+        calibration, Sizes(patients=20, draws=0, patients_per_draw=20), starts=(0.0,), tiring=TIRING[:1], months=12.0
+    )
+    expected = calibration.parameters().typical("ide_cel", "late_line")["k_kill_max"]
+    assert used == {"ide-cel": expected, exhaustion_window.AT_RELAPSE: expected}
