@@ -6,20 +6,29 @@ import numpy as np
 import pytest
 
 from perdure.experiments import secretase_timing
-from perdure.experiments.secretase_timing import ALONE, COURSES, Timing, chance, inhibitor, run, treat_when_low
+from perdure.experiments.secretase_timing import ALONE, COURSES, Timing, inhibitor, run, when_low
 from perdure.fitting.calibration.calibration import read_calibration
+from perdure.fitting.posterior import SEED, Sizes
 from perdure.model.endpoints import Outcomes
+from perdure.model.simulate import Solver
 from perdure.parameters.errors import InputError, RangeError
 from perdure.reports.figures.chance_map import chance_picture
-from perdure.trials.compare import treat_arm
+from perdure.reports.surface_report import chances
+from perdure.trials.guided_treatment import GuidedArm, treat_by_rule
 from perdure.trials.measures import RESTRICTED_PFS
 from perdure.trials.search import Axis
+from perdure.trials.treat import treat
 
 
 @cache
-def found() -> Timing:
+def timing() -> Timing:
     axes = (Axis("from day", "", (-7.0, 0.0, 90.0)), Axis("for", "weeks", (1.0, 12.0)))
-    return run(axes=axes, courses=COURSES[:2], patients=60, draws=2, patients_per_draw=40, months=24.0)
+    return run(sizes=Sizes(patients=60, draws=2, patients_per_draw=40), axes=axes, courses=COURSES[:2], months=24.0)
+
+
+def guided_by(limit: float, patients: int, months: float) -> GuidedArm:
+    rule, parameters = when_low(limit), read_calibration().parameters()
+    return treat_by_rule(ALONE, rule, parameters, patients=patients, seed=SEED, months=months)
 
 
 def days_of(day: float, weeks: float) -> np.ndarray:
@@ -33,21 +42,21 @@ def test_three_tablets_a_week_are_given_from_the_first_day_until_the_last() -> N
 
 
 def test_a_course_that_ends_before_the_cells_come_gains_next_to_nothing() -> None:
-    surface = found().surface
+    surface = timing().surface
     gain = {point.at: point.gain.value for point in surface.points}
     assert abs(gain[(-7.0, 1.0)]) < 0.1
     assert gain[(0.0, 12.0)] > 0.5
 
 
 def test_longer_is_not_worse_and_after_months_too_late() -> None:
-    found_gains = found().surface.table(lambda point: point.gain.value)
-    assert (np.diff(found_gains, axis=1) >= 0.0).all()
-    assert (found_gains[2] < found_gains[1]).all() or found_gains[2, 1] < found_gains[1, 1]
+    gains = timing().surface.table(lambda point: point.gain.value)
+    assert (np.diff(gains, axis=1) >= 0.0).all()
+    assert (gains[2] < gains[1]).all() or gains[2, 1] < gains[1, 1]
 
 
 def test_the_chance_of_any_gain_falls_with_what_is_asked() -> None:
-    surface = found().surface
-    none, month, most = (chance(surface, least) for least in (-36.1, 1.0, 36.1))
+    surface = timing().surface
+    none, month, most = (chances(surface, least) for least in (-36.1, 1.0, 36.1))
     assert (none == 100.0).all()
     assert (most == 0.0).all()
     assert ((month >= 0.0) & (month <= 100.0)).all()
@@ -55,14 +64,14 @@ def test_the_chance_of_any_gain_falls_with_what_is_asked() -> None:
 
 
 def test_a_guided_course_that_nobody_comes_to_is_no_course() -> None:
-    parameters = read_calibration().parameters()
-    never, day = treat_when_low(parameters, patients=40, months=12.0, limit=0.0)
-    alone = treat_arm(ALONE, parameters, patients=40, months=12.0)
-    assert np.isnan(day).all()
-    np.testing.assert_array_equal(never.progression(), alone.outcomes.progression())
-    always, day = treat_when_low(parameters, patients=40, months=12.0, limit=1e9)
-    assert (day == 28.0).all()
-    assert _lowest(always) < _lowest(alone.outcomes)
+    never = guided_by(0.0, patients=40, months=12.0)
+    alone = treat(ALONE, patients=40, months=12.0, solver=Solver(rtol=1e-5))
+    assert np.isnan(never.day).all()
+    assert np.isnan(never.median_day)
+    np.testing.assert_array_equal(never.outcomes.progression(), alone.outcomes.progression())
+    always = guided_by(1e9, patients=40, months=12.0)
+    assert (always.day == 28.0).all()
+    assert _lowest(always.outcomes) < _lowest(alone.outcomes)
 
 
 def _lowest(outcomes: Outcomes) -> float:
@@ -70,23 +79,32 @@ def _lowest(outcomes: Outcomes) -> float:
 
 
 def test_the_guided_gain_is_counted_from_the_same_patients_without_the_inhibitor() -> None:
-    one = found()
-    parameters = read_calibration().parameters()
-    treated, day = treat_when_low(parameters, patients=60, months=24.0)
-    alone = one.courses.estimate(ALONE.name, RESTRICTED_PFS).value
-    assert one.guided.gain.value == pytest.approx(treated.progression_free().restricted_mean(24.0) - alone)
-    assert one.guided.treated.value == pytest.approx(100.0 * np.isfinite(day).mean())
-    assert one.guided.gain.low <= one.guided.gain.high
+    courses, guided = timing().courses, timing().guided
+    arm = guided_by(secretase_timing.LOW_DENSITY, patients=60, months=24.0)
+    alone = courses.estimate(ALONE.name, RESTRICTED_PFS).value
+    assert guided.gain.value == pytest.approx(arm.outcomes.progression_free().restricted_mean(24.0) - alone)
+    assert guided.treated.value == pytest.approx(100.0 * np.isfinite(arm.day).mean())
+    assert guided.median_day == np.median(arm.day[np.isfinite(arm.day)])
+    assert guided.gain.low <= guided.gain.high
 
 
 def test_the_sentences_hold_the_numbers() -> None:
-    one = found()
-    text = " ".join(secretase_timing.sentences(one))
-    best = max(one.surface.points, key=lambda point: point.gain.value)
+    text = " ".join(secretase_timing.sentences(timing()))
+    best = max(timing().surface.points, key=lambda point: point.gain.value)
     assert f"{best.at[1]:g} weeks from day {best.at[0]:g}: {best.gain.text('+.1f')} months" in text
-    assert one.guided.gain.text("+.1f") in text
-    for finding in secretase_timing.findings(one):
+    assert timing().guided.gain.text("+.1f") in text
+    for finding in secretase_timing.findings(timing()):
         assert finding.met or finding.why_not
+
+
+def test_every_point_of_the_surface_is_drawn_and_written_with_its_chance() -> None:
+    surface = timing().surface
+    gain, chance = secretase_timing.surface_pictures(surface)
+    assert gain.table["value"] == [point.gain.value for point in surface.points]
+    assert chance.table["12"] == chances(surface, secretase_timing.WORTH)[:, 1].tolist()
+    rows = {(row.arm, row.measure): row.value for row in secretase_timing.number_rows(timing())}
+    assert rows["surface: 12 weeks from day 0", "gain in restricted mean PFS to month 36"] == surface.points[3].gain.value
+    assert rows["surface: 12 weeks from day 0", "draws that gain 1 month"] == chance.table["12"][1]
 
 
 def test_a_chance_map_writes_every_percentage_and_refuses_what_is_no_chance() -> None:
