@@ -6,34 +6,48 @@ from ..trials.coalitions import MECHANISMS
 from .figures.contributions import contribution_picture
 from .figures.picture import Picture
 from .figures.rows import EffectRowToDraw
+from .report import Table
 
 HEAD = ("mechanism", "contribution", "alone", "added last")
 
 
-def cells_of(found: Decomposition, decimals: int = 2) -> list[tuple[str, ...]]:
+def why_table(decomposition: Decomposition, title: str) -> Table:
+    """Contribution of every mechanism, and the whole difference, as a table."""
+    return Table(title, HEAD, cells_of(decomposition))
+
+
+def cells_of(decomposition: Decomposition, decimals: int = 2) -> list[tuple[str, ...]]:
     """Rows of a table: contribution (95 % of draws), what it adds alone and added last; the total below."""
 
     def signed(number: float) -> str:
         return f"{round(number, decimals) + 0.0:+.{decimals}f}"  # without the sign of a zero that is minus
 
-    def text(one: Estimate) -> str:
-        return f"{signed(one.value)} ({signed(one.low)} to {signed(one.high)})"
+    def text(estimate: Estimate) -> str:
+        return f"{signed(estimate.value)} ({signed(estimate.low)} to {signed(estimate.high)})"
 
     rows = [
-        (name, text(found.contribution(name)), signed(found.alone(name)), signed(found.last(name)))
-        for name in found.mechanisms
-    ]
-    return [*rows, ("all together", text(found.total), "", "")]
+        (
+            mechanism, text(decomposition.contribution(mechanism)), signed(decomposition.alone(mechanism)),
+            signed(decomposition.last(mechanism)),
+        )
+        for mechanism in decomposition.mechanisms
+    ]  # fmt: skip
+    return [*rows, ("all together", text(decomposition.total), "", "")]
 
 
-def why_picture(found: Decomposition, *, name: str, title: str, note: str = "") -> Picture:
+def why_picture(decomposition: Decomposition, *, name: str, title: str, note: str = "") -> Picture:
     """Contributions as a waterfall, each mechanism with what it is about."""
-    rows = [_row(f"{one}: {MECHANISMS[one]}", found.contribution(one)) for one in found.mechanisms]
-    total = _row(f"All together: {found.other.name} less {found.reference.name}", found.total)
-    measure = found.measure
-    label = f"Difference in {measure.name} ({measure.unit})"
-    return contribution_picture(rows, total, name=name, title=title, x_label=label, sides=("less", "more"), note=note)
+    rows = [
+        _row(f"{mechanism}: {MECHANISMS[mechanism]}", decomposition.contribution(mechanism))
+        for mechanism in decomposition.mechanisms
+    ]
+    difference = f"{decomposition.other.name} less {decomposition.reference.name}"
+    measure = decomposition.measure
+    return contribution_picture(
+        rows, _row(f"All together: {difference}", decomposition.total), name=name, title=title,
+        x_label=f"Difference in {measure.name} ({measure.unit})", sides=("less", "more"), note=note,
+    )  # fmt: skip
 
 
-def _row(label: str, one: Estimate) -> EffectRowToDraw:
-    return EffectRowToDraw(label, one.value, one.low, one.high)
+def _row(label: str, estimate: Estimate) -> EffectRowToDraw:
+    return EffectRowToDraw(label, estimate.value, estimate.low, estimate.high)
