@@ -278,7 +278,7 @@ def test_nothing_is_gained_over_itself_in_any_draw(value: float, few: float, dra
 def test_a_median_that_neither_reaches_has_no_difference() -> None:
     never = numbers(math.inf, math.inf, [math.inf, math.inf], high=math.inf)
     gain = never.minus(never)
-    assert np.isnan([gain.value, gain.few, *gain.draws, *interval(gain.centred)]).all()
+    assert np.isnan(np.hstack([gain.value, gain.few, gain.draws, interval(gain.centred)])).all()
 
 
 # ------------------------------------------------------------------------------------ the one loop over posterior draws
