@@ -56,7 +56,7 @@ def shapley(players: Sequence[str], worth: Mapping[Coalition, float]) -> dict[st
             raise InputError(f"shapley: the worth of {sorted(coalition)} is missing; give all {2 ** len(players)}.")
     k, values = len(players), {}
     for player in players:
-        others = [one for one in players if one != player]
+        others = [other for other in players if other != player]
         values[player] = sum(
             factorial(len(some)) * factorial(k - len(some) - 1) / factorial(k) * (worth[some | {player}] - worth[some])
             for some in coalitions(others)

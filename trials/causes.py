@@ -120,8 +120,8 @@ class CauseTable:
 
     def ratio(self, group: str, therapy: str) -> Estimate:
         """Hazard ratio against the comparator; below one is better."""
-        found = self._estimate("log_ratio", group, therapy)
-        return Estimate(*(math.exp(value) for value in (found.value, found.low, found.high)))
+        log_ratio = self._estimate("log_ratio", group, therapy)
+        return Estimate(*(math.exp(value) for value in (log_ratio.value, log_ratio.low, log_ratio.high)))
 
     def patients_needed(self, group: str, therapy: str) -> Estimate:
         """Patients of this cause in a trial of two equal arms: events (Schoenfeld 1983) over the share with an event.
@@ -131,7 +131,7 @@ class CauseTable:
         ratio, drawn_ratio = self._both("log_ratio", group, therapy)
         seen, drawn_seen = self._both("seen", group, therapy, 0.0, 1.0)
         value = trial_size(math.exp(ratio), seen)
-        drawn = [trial_size(math.exp(one), part) for one, part in zip(drawn_ratio, drawn_seen, strict=True)]
+        drawn = [trial_size(math.exp(log_ratio), part) for log_ratio, part in zip(drawn_ratio, drawn_seen, strict=True)]
         return Estimate(value, *self._interval(group, np.array(drawn, dtype=float)))
 
     def patients_screened(self, group: str, therapy: str) -> Estimate:
@@ -268,21 +268,21 @@ def fail(
     return sort(outcomes(solution, values, people, visits), people, most)
 
 
-def sort(found: Outcomes, people: Draws, most: int) -> Failed:
+def sort(first: Outcomes, people: Draws, most: int) -> Failed:
     """Of each main cause the first `most` patients, each standing for as many as there are of that cause."""
-    relapse = found.weight[0] * found.usable
-    shares = found.cause_shares
+    relapse = first.weight[0] * first.usable
+    shares = first.cause_shares
     main = np.where((shares.sum(axis=1) > 0) & (relapse >= NOBODY), np.argmax(shares, axis=1), -1)
     if (main < 0).all():
         raise InputError(f"none of {len(main)} virtual patients relapses within {LATEST_MONTHS:g} months.")
     rows, factor = [], []
     for cause in range(shares.shape[1]):
-        mine = np.flatnonzero(main == cause)
-        rows.append(mine[:most])
-        factor.append(np.full(len(rows[-1]), len(mine) / max(len(rows[-1]), 1)))
+        same = np.flatnonzero(main == cause)
+        rows.append(same[:most])
+        factor.append(np.full(len(rows[-1]), len(same) / max(len(rows[-1]), 1)))
     taken = np.concatenate(rows)
     some = Draws(people.seed, people.keys[taken], None if people.errors is None else people.errors[taken])
-    return Failed(some, shares[taken], np.concatenate(factor), found.cause_share())
+    return Failed(some, shares[taken], np.concatenate(factor), first.cause_share())
 
 
 def look(failed: Failed, lines: Mapping[str, LineOutcomes], comparator: str) -> Seen:
@@ -294,10 +294,10 @@ def look(failed: Failed, lines: Mapping[str, LineOutcomes], comparator: str) -> 
     first = lines[comparator].outcomes
     for c in range(k):
         weights = {name: _weights(line.outcomes, failed.factor * groups[:, c]) for name, line in lines.items()}
-        mine = weights[comparator].reshape(2, -1).sum(axis=0)
-        if not mine.sum() > 0:
+        patients = weights[comparator].reshape(2, -1).sum(axis=0)
+        if not patients.sum() > 0:
             continue
-        size[c] = effective_size(mine)
+        size[c] = effective_size(patients)
         before = _rows(first)
         mean, events = _mean_and_events(before, weights[comparator])
         for j, name in enumerate(therapies):
@@ -310,13 +310,13 @@ def look(failed: Failed, lines: Mapping[str, LineOutcomes], comparator: str) -> 
     return Seen(size, failed.prevalence, gain, log_ratio, seen)
 
 
-def _weights(found: Outcomes, factor: np.ndarray) -> np.ndarray:
-    return (found.weight * found.usable * factor).ravel()
+def _weights(salvage: Outcomes, factor: np.ndarray) -> np.ndarray:
+    return (salvage.weight * salvage.usable * factor).ravel()
 
 
-def _rows(found: Outcomes) -> tuple[np.ndarray, np.ndarray]:
+def _rows(salvage: Outcomes) -> tuple[np.ndarray, np.ndarray]:
     """Months and events of both branches of every patient."""
-    day, until = np.minimum(found.progression(), found.death).ravel(), found.visits.until
+    day, until = np.minimum(salvage.progression(), salvage.death).ravel(), salvage.visits.until
     return np.minimum(day, until) / DAYS_PER_MONTH, day <= until
 
 
@@ -400,9 +400,9 @@ def follow_all(
     """The salvage line of every plan in these patients."""
     solver, visits = Solver(rtol=1e-4, workers=1), Visits(28.0, FOLLOW_UP_MONTHS)
 
-    def one(plan: Plan) -> LineOutcomes:
+    def follow(plan: Plan) -> LineOutcomes:
         values = make_patients(parameters, failed.people, product=plan.products, population=population)
         return follow_line(values, replace(failed.people), plan, visits=visits, solver=solver)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        return dict(zip(plans, pool.map(one, plans.values()), strict=True))
+        return dict(zip(plans, pool.map(follow, plans.values()), strict=True))

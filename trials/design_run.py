@@ -73,7 +73,7 @@ class DesignResult:
     @property
     def planned(self) -> Assurance:
         """Assurance with the patients that are planned."""
-        return next(one for one in self.assurances if one.patients == self.design.patients)
+        return next(planned for planned in self.assurances if planned.patients == self.design.patients)
 
     @property
     def power(self) -> tuple[float, float, float]:
@@ -118,7 +118,7 @@ def run_design(
     curve = power_curve(design, pool, sizes=wanted, trials=trials, seed=seed, arm=arm, progress=sizes.progress)
     drawn = posterior_parameters(calibration, sizes.draws)
     pools = make_pools(design, drawn, patients=sizes.patients_per_draw, seed=seed, progress=sizes.progress)
-    truths = [true_effect(design, one, seed=seed, arm=arm) for one in pools]
+    truths = [true_effect(design, drawn_pool, seed=seed, arm=arm) for drawn_pool in pools]
     some = sorted({*wanted[:: max(1, len(wanted) // 5)], planned, wanted[-1]})
     assured = []
     for k, size in enumerate(some):
@@ -131,7 +131,7 @@ def run_design(
     return DesignResult(
         design=design,
         arm=arm,
-        footings=tuple(footing_of_plan(one.plan, one.population, studies, calibration.missed) for one in design.arms),
+        footings=tuple(footing_of_plan(a.plan, a.population, studies, calibration.missed) for a in design.arms),
         pool=pool,
         truth=truth,
         error=pool_error(design, pool, seed=seed, arm=arm),
@@ -150,12 +150,12 @@ def make_pools(
     """One pool for each set of parameters, of the same people; two at a time, since each is too small for two cores."""
     done = 0
 
-    def one(parameters: ParameterSet) -> Pool:
+    def pool_at(parameters: ParameterSet) -> Pool:
         return make_pool(design, parameters, patients=patients, seed=seed, solver=Solver(rtol=1e-5, workers=1))
 
     pools = []
     with ThreadPoolExecutor(THREADS) as threads:
-        for done, pool in enumerate(threads.map(one, drawn), start=1):
+        for done, pool in enumerate(threads.map(pool_at, drawn), start=1):
             pools.append(pool)
             progress("posterior draws", done, len(drawn))
     return pools

@@ -158,13 +158,14 @@ def _weigh(
     best = weigh_shares(shares, base)
     values = _numbers(trials, best.weights)
     rng = np.random.default_rng(seed)
-    reported, errors = (np.array([getattr(one, name) for one in shares]) for name in ("reported", "error"))
+    reported, errors = (np.array([getattr(share, name) for share in shares]) for name in ("reported", "error"))
     again: list[dict[str, float]] = []
     for _ in range(repeats):
         targets = np.clip(reported + errors * rng.standard_normal(len(shares)), 0.0, 1.0)
         drawn = weigh_shares(shares, base * rng.exponential(size=len(base)), targets)
         again.append(_numbers(trials, drawn.weights))
-    numbers = {name: Estimate(values[name], *interval(np.array([one[name] for one in again]))) for name in HEADLINES}
+    repeated = {name: np.array([numbers[name] for numbers in again]) for name in HEADLINES}
+    numbers = {name: Estimate(values[name], *interval(repeated[name])) for name in HEADLINES}
     return Weighing(best, numbers)
 
 

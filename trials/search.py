@@ -233,7 +233,7 @@ def _step(axis: Axis) -> float:
 def _neighbours(
     axes: Sequence[Axis], here: tuple[Value, ...], steps: Sequence[float]
 ) -> list[tuple[Value, ...]]:  # fmt: skip
-    found = []
+    neighbours = []
     for i, (axis, step) in enumerate(zip(axes, steps, strict=True)):
         if not step:
             continue
@@ -241,5 +241,5 @@ def _neighbours(
         for sign in (-1.0, 1.0):
             moved = min(max(float(here[i]) + sign * step, low), high)
             if moved != here[i]:
-                found.append((*here[:i], moved, *here[i + 1 :]))
-    return found
+                neighbours.append((*here[:i], moved, *here[i + 1 :]))
+    return neighbours

@@ -39,11 +39,11 @@ class UserRow:
     @property
     def predictive_text(self) -> str:
         """Where 95 % of trials of this size would report; of a yes-or-no result how likely it is found."""
-        one = self.prediction
-        if not one.numeric:
-            return "none" if one.chance is None else f"found in {100 * one.chance:.0f} %"
+        prediction = self.prediction
+        if not prediction.numeric:
+            return "none" if prediction.chance is None else f"found in {100 * prediction.chance:.0f} %"
         form = ".1f" if self.fit.item.unit in {"%", "months"} else ".3g"
-        return f"{one.lows[-1]:{form}}-{one.highs[-1]:{form}}"
+        return f"{prediction.lows[-1]:{form}}-{prediction.highs[-1]:{form}}"
 
     @property
     def inside_text(self) -> str:
@@ -85,14 +85,14 @@ def already_used(studies: Iterable[Study], calibration: Calibration, shipped: It
     used = [item for study in shipped for item in study.items if item.role == "fit" or item.id in calibration.misfits]
     ids = {item.id for item in used} | set(calibration.misfits)
     quotes = {_words(item): item.id for item in used if item.quote}
-    found = []
+    warnings = []
     for study in studies:
         for item in study.items:
             other = item.id if item.id in ids else quotes.get(_words(item), "") if item.quote else ""
             if other:
                 same = "id" if item.id in ids else f"quote and value as '{other}'"
-                found.append(f"{study.name}.toml, item '{item.id}': same {same} in the fit; it validates nothing.")
-    return tuple(found)
+                warnings.append(f"{study.name}.toml, item '{item.id}': same {same} in the fit; it validates nothing.")
+    return tuple(warnings)
 
 
 def _words(item: Item) -> tuple[str, float | None]:
