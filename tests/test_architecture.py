@@ -62,6 +62,11 @@ FIRST_WORDS = {
 MODULES = {"measures", "rules"}
 """Public names that are modules, since their words alone would say too little."""
 
+# A variable bears the name of what it holds; these hold anything.
+VAGUE = {"found", "one", "told", "thing", "things", "mine", "stuff"}
+# What no reader of the field would write, in code or in prose.
+STRANGE = ("freed of", "made anew", "told anew", "learnt anew")
+
 HEAVY = {*ROOMS, "numpy", "scipy", "pandas"}
 
 
@@ -274,6 +279,46 @@ def test_the_name_of_a_parameter_begins_with_its_kind() -> None:
     assert names
     strange = [f"{file}: {name}" for file, name in names if name.partition("_")[0] not in FIRST_WORDS]
     assert not strange, "begin with one of FIRST_WORDS, or add the word there if the field really needs it"
+
+
+def names_bound(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and name of every variable and argument that a file binds."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+
+
+def test_a_variable_bears_the_name_of_what_it_holds() -> None:
+    vague = [
+        f"{named(path)}:{line} {name}"
+        for path in [ROOT / "__init__.py", *python_files(*FLOORS, "benchmarks")]
+        for line, name in names_bound(tree_of(path))
+        if name in VAGUE
+    ]
+    assert not vague
+
+
+def test_code_and_pages_are_written_in_the_words_of_the_field() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    wrong = [
+        f"{named(path)}: {words}"
+        for path in [*python_files(*FLOORS), *pages]
+        for words in STRANGE
+        if words in " ".join(path.read_text(encoding="utf-8").split())
+    ]
+    assert not wrong
+
+
+def test_there_is_one_loop_over_posterior_draws() -> None:
+    drawing = {
+        named(path)
+        for path in python_files(*FLOORS)
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Attribute) and node.attr == "draw" and "calibration" in ast.unparse(node.value)
+    }
+    assert drawing == {"fitting/posterior.py"}, "over_posterior and posterior_parameters are there for it"
 
 
 def test_import_perdure_loads_no_heavy_library(tmp_path: Path) -> None:
