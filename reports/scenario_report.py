@@ -13,7 +13,7 @@ from ..trials.attribution import decompose
 from ..trials.compare import Comparison, compare
 from ..trials.design import TrialScenario, read_scenario
 from ..trials.measures import ALIVE_24, EFFICACY, PFS_24, RESTRICTED_PFS, SEVERE_CRS, SEVERE_ICANS
-from .attribution_report import HEAD, cells_of, why_picture
+from .attribution_report import why_picture, why_table
 from .comparison_report import gain_picture, notices_of, numbers_of, pfs_picture, table_of
 from .experiment_report import ExperimentReport, Reporter, run_experiment
 from .report import Section, Table
@@ -91,8 +91,8 @@ def sentences(comparison: Comparison) -> tuple[str, ...]:
     """The answer in words: what every arm gains over the first, and how sure that is."""
     first = comparison.arms[0].name
     sentences = [
-        f"{first}: progression-free survival at 24 months {comparison.estimate(first, PFS_24).text('.0f')} %, restricted "
-        f"mean PFS over 36 months {comparison.estimate(first, RESTRICTED_PFS).text('.1f')} months."
+        f"{first}: progression-free survival at 24 months {comparison.estimate(first, PFS_24).text('.0f')} %, "
+        f"restricted mean PFS over 36 months {comparison.estimate(first, RESTRICTED_PFS).text('.1f')} months."
     ]
     for arm in comparison.arms[1:]:
         gain, chance = comparison.gain(arm.name, RESTRICTED_PFS), comparison.chance(arm.name, RESTRICTED_PFS)
@@ -107,16 +107,16 @@ def reason_section(comparison: Comparison, calibration: Calibration, settings: S
     pictures, tables, left_out = [], [], []
     for number, arm in enumerate(comparison.arms[1:], start=1):
         try:
-            split = decompose(comparison.arms[0], arm, calibration, sizes=sizes)
+            decomposition = decompose(comparison.arms[0], arm, calibration, sizes=sizes)
         except InputError as problem:
             left_out.append(f"{arm.name}: not split by mechanism. {problem}")
             continue
-        if not split.mechanisms:
+        if not decomposition.mechanisms:
             left_out.append(f"{arm.name}: no mechanism differs from {comparison.arms[0].name}.")
             continue
         title = f"Through what: {arm.name} less {comparison.arms[0].name}"
-        pictures.append(why_picture(split, name=f"why_{number}", title=title))
-        tables.append(Table(f"Why, {arm.name}", HEAD, cells_of(split)))
+        pictures.append(why_picture(decomposition, name=f"why_{number}", title=title))
+        tables.append(why_table(decomposition, f"Why, {arm.name}"))
     return Section("Why", "\n\n".join((_WHY_TEXT, *left_out)), pictures, tables)
 
 
