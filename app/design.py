@@ -34,7 +34,7 @@ def design(
     with settings(
         patients=pool, draws=draws, patients_per_draw=pool_per_draw, seed=seed, calibration=calibration, folder=out
     ) as chosen:
-        folder = design_report(file, chosen, sizes=wanted, trials=trials, arm=arm)
+        folder = design_report(file, chosen, trial_sizes=wanted, trials=trials, arm=arm)
     say(f"\nReport: {folder / 'report.html'}")
     say(f"Figures, their numbers as CSV, and the subjects of one trial (ADSL, ADTTE, ADRS) are beside it in {folder}")
     say("Simulated patients; a research and design tool, not medical advice.")

@@ -21,9 +21,6 @@ from .run_files import NumberRow, write_numbers
 from .run_folder import RunFolder, new_run
 from .settings import Settings
 
-# Pictures of a trial design: power and assurance, the true effect over posterior draws, one simulated trial.
-
-
 ENDPOINTS = {
     "pfs": "Progression-free survival", "os": "Overall survival", "dor": "Duration of response",
     "ttnt": "Time to next therapy", "orr": "Overall response", "cr": "Complete response",
@@ -34,58 +31,61 @@ TESTS = {
     "rate": "test of two rates",
 }  # fmt: skip
 TICKS = (1.0, 2.0, 3.0, 6.0, 12.0)
+RATIO = "hazard ratio"
+NONE = "\u2013"
 
 
-def power_picture_of(found: DesignResult) -> Picture:
+def power_picture_of(result: DesignResult) -> Picture:
     """Power at the estimate, and assurance, against patients."""
-    curve, design = found.curve, found.design
+    curve, design = result.curve, result.design
     line = np.linspace(float(curve.sizes[0]), float(curve.sizes[-1]), 100)
-    spread = np.array([np.percentile(one.power, [2.5, 97.5]) for one in found.assurances])
+    spread = np.array([np.percentile(assurance.power, [2.5, 97.5]) for assurance in result.assurances])
     note = (
-        f"Success: p below {design.alpha:g} in favour of {found.name}. {curve.trials} trials of a size (power), "
-        f"{found.planned.trials} in each of {len(found.planned.power)} draws (assurance)."
+        f"Success: p below {design.alpha:g} in favour of {result.name}. {curve.trials} trials of a size (power), "
+        f"{result.planned.trials} in each of {len(result.planned.power)} draws (assurance)."
     )
-    if not found.size.within:
+    if not result.size.within:
         note += f" {100 * design.power:g} % power lies outside of these sizes."
     return power_picture(
         PowerToDraw(curve.sizes.astype(float), curve.power, curve.low, curve.high, line, curve.smooth.at(line)),
         AssuranceToDraw(
-            [float(one.patients) for one in found.assurances], [one.value for one in found.assurances],
-            [one.low for one in found.assurances], [one.high for one in found.assurances],
+            [float(assurance.patients) for assurance in result.assurances],
+            [assurance.value for assurance in result.assurances], [assurance.low for assurance in result.assurances],
+            [assurance.high for assurance in result.assurances],
             spread[:, 0], spread[:, 1],
         ),
         target=design.power, planned=int(design.patients),
-        size=(found.size.patients, found.size.low, found.size.high), note=note,
+        size=(result.size.patients, result.size.low, result.size.high), note=note,
     )  # fmt: skip
 
 
-def effect_pictures(found: DesignResult) -> list[Picture]:
+def effect_pictures(result: DesignResult) -> list[Picture]:
     """The true effect over posterior draws, in the first two ways to measure it, where that is finite in all draws."""
     pictures = []
-    for effect in found.truth.effects[:2]:
+    for effect in result.truth.effects[:2]:
         scale = 100.0 if "rate" in effect.name else 1.0
-        values, estimate = scale * found.planned.effect(effect.name), scale * effect.value
+        values, estimate = scale * result.planned.effect(effect.name), scale * effect.value
         if not (np.isfinite(values).all() and np.isfinite(estimate)):
             continue
-        words = ENDPOINTS[found.design.endpoint]
+        words = ENDPOINTS[result.design.endpoint]
         unit = " (percentage points)" if scale > 1.0 else ""
         name = "true_" + "_".join("".join(c if c.isalnum() else " " for c in effect.name).split())
         pictures.append(
             effect_picture_of_draws(
                 values, estimate=estimate, none=effect.none, more_is_better=effect.more_is_better,
                 x_label=f"{words}: {effect.name}{unit}", name=name,
-                title=f"True {effect.name.split(',')[0]}, {found.name} against {found.design.arms[0].name}",
+                title=f"True {effect.name.split(',')[0]}, {result.name} against {result.design.arms[0].name}",
                 note="True: as a very large trial of this design would find it.",
             )
         )  # fmt: skip
     return pictures
 
 
-def example_picture(found: DesignResult) -> Picture | None:
+def example_picture(result: DesignResult) -> Picture | None:
     """Kaplan-Meier curves of the example trial; of progression-free survival if the endpoint is a rate."""
-    design = found.design
+    design = result.design
     endpoint = design.endpoint if design.test != "rate" else "pfs"
-    analysis = found.analyses[endpoint]
+    analysis = result.analyses[endpoint]
     curves = [_curve(arm) for arm in analysis.arms if arm.curve is not None]
     if not curves:
         return None
@@ -112,13 +112,6 @@ def _curve(arm: ArmSummary) -> CurveToDraw:
     )  # fmt: skip
 
 
-# Tables of a trial design: the design in words, power and size, assurance, the true effect, one simulated trial.
-
-
-RATIO = "hazard ratio"
-NONE = "\u2013"
-
-
 def percent(share: float) -> str:
     """A share as whole per cent; small and large ones with a decimal."""
     if math.isnan(share):
@@ -126,7 +119,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if 0.095 <= share <= 0.905 or share in (0.0, 1.0) else f"{100 * share:.1f} %"
 
 
-def one(number: float, form: str = ",.0f") -> str:
+def as_text(number: float, form: str = ",.0f") -> str:
     """A number, infinite as 'not reached', missing as a dash."""
     if math.isnan(number):
         return NONE
@@ -135,7 +128,7 @@ def one(number: float, form: str = ",.0f") -> str:
 
 def p_text(p: float) -> str:
     """A p with three decimals, a dash where there was no test."""
-    return "<0.001" if p < 0.001 else one(p, ".3f")
+    return "<0.001" if p < 0.001 else as_text(p, ".3f")
 
 
 def spanned(number: Interval | Effect, form: str = ".1f", scale: float = 1.0) -> str:
@@ -148,9 +141,9 @@ def spanned(number: Interval | Effect, form: str = ".1f", scale: float = 1.0) ->
     return f"{value} ({low} to {high})"
 
 
-def design_table(found: DesignResult) -> Table:
+def design_table(result: DesignResult) -> Table:
     """Every choice of the design in words, then the arms."""
-    design = found.design
+    design = result.design
     zero = design.time_zero
     if design.randomised_on_day is not None:
         zero += f" on day {design.randomised_on_day:g} after infusion, of who is alive and without progression then"
@@ -171,9 +164,9 @@ def design_table(found: DesignResult) -> Table:
     return Table("Design", ("what", "choice"), rows)
 
 
-def power_table(found: DesignResult) -> Table:
+def power_table(result: DesignResult) -> Table:
     """Power by size, simulated and smoothed."""
-    curve = found.curve
+    curve = result.curve
     smooth = curve.smooth.at(curve.sizes)
     rows = [
         (str(n), f"{percent(p)} ({percent(low)} to {percent(high)})", percent(float(s)), f"{events:.0f}")
@@ -185,72 +178,73 @@ def power_table(found: DesignResult) -> Table:
     return Table("Power by size", ("patients", "power", "smoothed", "events"), rows, note)
 
 
-def size_table(found: DesignResult) -> Table:
+def size_table(result: DesignResult) -> Table:
     """The size with the power wanted, beside the closed form, and why they differ."""
-    size, truth = found.size, found.truth
-    simulated = f"{one(size.patients)} ({one(size.low)} to {one(size.high)})" + (
+    size, truth = result.size, result.truth
+    simulated = f"{as_text(size.patients)} ({as_text(size.low)} to {as_text(size.high)})" + (
         "" if size.within else ", extrapolated"
     )
     rows = [(f"patients for {percent(size.power)} power, simulated (Monte-Carlo interval)", simulated)]
-    name = "Schoenfeld 1983" if found.design.test != "rate" else "Fleiss, Tytun & Ury 1980"
-    rows.append((f"the same by formula ({name})", one(size.closed_form)))
-    if found.design.test == "rate":
+    name = "Schoenfeld 1983" if result.design.test != "rate" else "Fleiss, Tytun & Ury 1980"
+    rows.append((f"the same by formula ({name})", as_text(size.closed_form)))
+    if result.design.test == "rate":
         note = "The formula takes the true rates at the estimate, and knows no strata."
         return Table("Sample size", ("what", "number"), rows, note)
-    rows.append(("events that the formula asks for", one(size.events)))
+    rows.append(("events that the formula asks for", as_text(size.events)))
     ratio = truth.value(RATIO)
     rows += [
-        ("true hazard ratio at the estimate", one(ratio, ".3f")),
-        (f"in the first half of the events, until month {truth.split:.1f}", one(truth.early, ".3f")),
-        ("in the second half", one(truth.late, ".3f")),
+        ("true hazard ratio at the estimate", as_text(ratio, ".3f")),
+        (f"in the first half of the events, until month {truth.split:.1f}", as_text(truth.early, ".3f")),
+        ("in the second half", as_text(truth.late, ".3f")),
     ]
     note = (
         "The formula supposes one hazard ratio at all times, a log-rank test and no strata; the simulation has visits, "
         "patients who differ, and a hazard ratio that changes as the two halves say."
     )
-    if math.isfinite(found.error) and ratio > 0 and ratio != 1.0 and truth.effects[0].name == RATIO:
-        share = min(2.0 * found.error / abs(math.log(ratio)), 10.0)
+    if math.isfinite(result.error) and ratio > 0 and ratio != 1.0 and truth.effects[0].name == RATIO:
+        share = min(2.0 * result.error / abs(math.log(ratio)), 10.0)
         note += (
-            f" The pool has {found.pool.n} virtual patients: the logarithm of its hazard ratio has a standard error of "
-            f"{found.error:.3f} from that, which alone moves the size by about {percent(share)} either way."
+            f" The pool has {result.pool.n} virtual patients: the logarithm of its hazard ratio has a standard error "
+            f"of {result.error:.3f} from that, which alone moves the size by about {percent(share)} either way."
         )
     return Table("Sample size", ("what", "number"), rows, note)
 
 
-def assurance_table(found: DesignResult) -> Table:
+def assurance_table(result: DesignResult) -> Table:
     """Assurance by size with both parts of its error."""
     rows = []
-    for a in found.assurances:
-        low, high = np.percentile(a.power, [2.5, 97.5])
+    for assurance in result.assurances:
+        low, high = np.percentile(assurance.power, [2.5, 97.5])
         rows.append(
             (
-                str(a.patients), f"{percent(a.value)} ({percent(a.low)} to {percent(a.high)})",
-                f"{percent(float(low))} to {percent(float(high))}", percent(a.power_if_better), percent(a.between),
-                percent(a.within),
+                str(assurance.patients),
+                f"{percent(assurance.value)} ({percent(assurance.low)} to {percent(assurance.high)})",
+                f"{percent(float(low))} to {percent(float(high))}", percent(assurance.power_if_better),
+                percent(assurance.between), percent(assurance.within),
             )
         )  # fmt: skip
     head = ("patients", "assurance", "power over draws", "power if better", "SD between draws", "SD of simulation")
     note = (
-        f"{len(found.planned.power)} posterior draws, {found.planned.trials} trials of each. Assurance with its 95 % "
+        f"{len(result.planned.power)} posterior draws, {result.planned.trials} trials of each. Assurance with its 95 % "
         "Monte-Carlo interval; power over draws: central 95 %. SD between draws: of the true power; SD of simulation: "
-        f"of its estimate from so few trials. Every draw has a pool of {found.per_draw} virtual patients, the first of "
-        f"the {found.pool.n} at the estimate; a larger one (--pool-per-draw) makes both pools more alike."
+        f"of its estimate from so few trials. Every draw has a pool of {result.per_draw} virtual patients, the first "
+        f"of the {result.pool.n} at the estimate; a larger one (--pool-per-draw) makes both pools more alike."
     )
     return Table("Assurance", head, rows, note)
 
 
-def effect_table(found: DesignResult) -> Table:
+def effect_table(result: DesignResult) -> Table:
     """The true effect at the estimate and over draws."""
     rows = []
-    for effect in found.truth.effects:
-        values = found.planned.effect(effect.name)
+    for effect in result.truth.effects:
+        values = result.planned.effect(effect.name)
         known = values[np.isfinite(values)]
         low, middle, high = np.percentile(known, [2.5, 50.0, 97.5]) if known.size else (math.nan,) * 3
         better = known > effect.none if effect.more_is_better else known < effect.none
         rows.append(
             (
-                effect.name, one(effect.value, ".3f"),
-                f"{one(middle, '.3f')} ({one(low, '.3f')} to {one(high, '.3f')})",
+                effect.name, as_text(effect.value, ".3f"),
+                f"{as_text(middle, '.3f')} ({as_text(low, '.3f')} to {as_text(high, '.3f')})",
                 percent(float(better.mean()) if known.size else math.nan),
             )
         )  # fmt: skip
@@ -258,45 +252,45 @@ def effect_table(found: DesignResult) -> Table:
     return Table("True effect", ("effect", "at the estimate", "over posterior draws", "draws with a gain"), rows, note)
 
 
-def arms_table(found: DesignResult) -> Table:
+def arms_table(result: DesignResult) -> Table:
     """What the example trial reports of each arm, by its primary endpoint."""
-    analysis = found.analyses[found.design.endpoint]
+    analysis = result.analyses[result.design.endpoint]
     at, until = analysis.landmark_months, analysis.restricted_months
-    if found.design.test == "rate":
+    if result.design.test == "rate":
         head = ("arm", "patients", "with it", "rate, %")
         return Table("Arms of the example trial", head, [(*_counts(arm), _fraction(arm)) for arm in analysis.arms])
     head = ("arm", "patients", "events", "median, months", f"without event at {at:g} months, %",
             f"restricted mean to {until:.1f} months")  # fmt: skip
     rows = [(*_counts(arm), spanned(arm.median), _fraction(arm), spanned(arm.mean)) for arm in analysis.arms]
-    note = f"{ENDPOINTS[found.design.endpoint]}. In brackets 95 % from the sample size; NR: not reached. "
+    note = f"{ENDPOINTS[result.design.endpoint]}. In brackets 95 % from the sample size; NR: not reached. "
     return Table("Arms of the example trial", head, rows, note + _proportional(analysis))
 
 
-def endpoints_table(found: DesignResult) -> Table:
+def endpoints_table(result: DesignResult) -> Table:
     """Every endpoint of the example trial."""
     rows = []
-    for name, analysis in found.analyses.items():
+    for name, analysis in result.analyses.items():
         rate = analysis.arms[0].curve is None and analysis.arms[1].curve is None
         cells = [_fraction(arm) if rate else spanned(arm.median) for arm in analysis.arms]
         effect = analysis.effects[0] if analysis.effects else None
-        told = f"{effect.name} {spanned(effect, '.2f')}" if effect else NONE
-        primary = " (primary)" if name == found.design.endpoint else ""
-        rows.append((ENDPOINTS[name] + primary, *cells, told, p_text(analysis.p)))
-    head = ("endpoint", found.design.arms[0].name, found.name, "effect", "p")
+        size = f"{effect.name} {spanned(effect, '.2f')}" if effect else NONE
+        primary = " (primary)" if name == result.design.endpoint else ""
+        rows.append((ENDPOINTS[name] + primary, *cells, size, p_text(analysis.p)))
+    head = ("endpoint", result.design.arms[0].name, result.name, "effect", "p")
     return Table("Endpoints of the example trial", head, rows, "Medians in months, rates in per cent (95 %).")
 
 
-def number_rows(found: DesignResult) -> list[NumberRow]:
+def number_rows(result: DesignResult) -> list[NumberRow]:
     """The numbers that another run can be compared with; Monte-Carlo error is no interval of theirs."""
-    name, assured = found.name, found.planned
+    name, assurance = result.name, result.planned
     rows = [
-        NumberRow(name, "power with the patients planned", 100 * found.power[0], unit="%"),
-        NumberRow(name, "assurance with the patients planned", 100 * assured.value, unit="%"),
-        NumberRow(name, "draws in which it is truly better", 100 * assured.exists[0], unit="%"),
-        NumberRow(name, f"patients for {100 * found.size.power:g} % power", found.size.patients),
+        NumberRow(name, "power with the patients planned", 100 * result.power[0], unit="%"),
+        NumberRow(name, "assurance with the patients planned", 100 * assurance.value, unit="%"),
+        NumberRow(name, "draws in which it is truly better", 100 * assurance.exists[0], unit="%"),
+        NumberRow(name, f"patients for {100 * result.size.power:g} % power", result.size.patients),
     ]
-    for effect in found.truth.effects:
-        values = assured.effect(effect.name)
+    for effect in result.truth.effects:
+        values = assurance.effect(effect.name)
         if np.isfinite(values).all() and math.isfinite(effect.value):
             low, middle, high = map(float, np.percentile(values, [2.5, 50.0, 97.5]))
             rows.append(NumberRow(name, f"true {effect.name}, at the estimate", effect.value))
@@ -322,12 +316,13 @@ def _proportional(analysis: Analysis) -> str:
 
 
 def design_report(
-    file: str | Path, settings: Settings, *, sizes: Sequence[int] = (), trials: int = 200, arm: str = ""
+    file: str | Path, settings: Settings, *, trial_sizes: Sequence[int] = (), trials: int = 200, arm: str = ""
 ) -> Path:
     """Read a scenario, simulate its trial, print, and write the run; returns its folder.
 
-    `settings.patients` is the size of the pool at the estimate, `patients_per_draw` that of every draw's; `arm` names
-    the arm that is compared with the reference, by default the second.
+    `settings.patients` is the size of the pool at the estimate, `patients_per_draw` that of every draw's; `trial_sizes`
+    are patients of the trials that are simulated, `trials` how many of every size; `arm` names the arm that is compared
+    with the reference, by default the second.
 
     Raises
     ------
@@ -341,22 +336,24 @@ def design_report(
     with new_run(settings.folder, "design", settings.command, seeds) as folder:
         folder.note_input(file)
         with folder.timed("simulation"):
-            found = run_design(design, calibration, arm=which, trial_sizes=sizes, trials=trials, sizes=settings.sizes)
+            result = run_design(
+                design, calibration, arm=which, trial_sizes=trial_sizes, trials=trials, sizes=settings.sizes
+            )  # fmt: skip
         with folder.timed("pictures"):
-            sections = sections_of(found)
-        for sentence in sentences(found):
+            sections = sections_of(result)
+        for sentence in sentences(result):
             settings.say(sentence)
-        _write(folder, found, sections, settings)
+        _write(folder, result, sections, settings)
         report = Report(
             title=design.title, subtitle="Power, sample size and assurance of a simulated trial",
-            intro="\n\n".join(sentences(found)), notices=notices(found), sections=sections,
+            intro="\n\n".join(sentences(result)), notices=notices(result), sections=sections,
             manifest=folder.manifest(),
         )  # fmt: skip
         write_report(folder.path / "report.html", report)
     return folder.path
 
 
-def _write(folder: RunFolder, found: DesignResult, sections: Sequence[Section], settings: Settings) -> None:
+def _write(folder: RunFolder, result: DesignResult, sections: Sequence[Section], settings: Settings) -> None:
     for section in sections:
         for picture in section.pictures:
             folder.save(picture)
@@ -365,69 +362,69 @@ def _write(folder: RunFolder, found: DesignResult, sections: Sequence[Section], 
             settings.say(f"\n{table.title}\n{aligned(table.columns, cells)}")
             folder.write_table(table.title.lower().replace(" ", "_").replace(",", ""), columns(table.columns, cells))
     for name, make in (("adsl", adsl), ("adtte", adtte), ("adrs", adrs)):
-        made = make(found.design, found.pool, found.example)
-        folder.write_table(name, {column: values.tolist() for column, values in made.items()})
-    write_numbers(folder, number_rows(found))
+        domain = make(result.design, result.pool, result.example)
+        folder.write_table(name, {column: values.tolist() for column, values in domain.items()})
+    write_numbers(folder, number_rows(result))
 
 
-def sentences(found: DesignResult) -> list[str]:
+def sentences(result: DesignResult) -> list[str]:
     """The answer in plain words, the most important first."""
-    design, assured, size = found.design, found.planned, found.size
-    power, low, high = found.power
-    there, least, most = assured.exists
-    told = [
-        f"With {int(design.patients)} patients the trial succeeds with a probability of {percent(assured.value)} "
-        f"(assurance; Monte-Carlo {percent(assured.low)} to {percent(assured.high)}): this counts what is not known of "
-        f"the effect. If the estimate were the truth it would be {percent(power)} (power; Monte-Carlo {percent(low)} "
-        f"to {percent(high)}).",
+    design, assurance, size = result.design, result.planned, result.size
+    power, low, high = result.power
+    share, least, most = assurance.exists
+    lines = [
+        f"With {int(design.patients)} patients the trial succeeds with a probability of {percent(assurance.value)} "
+        f"(assurance; Monte-Carlo {percent(assurance.low)} to {percent(assurance.high)}): this counts what is not "
+        f"known of the effect. If the estimate were the truth it would be {percent(power)} (power; Monte-Carlo "
+        f"{percent(low)} to {percent(high)}).",
         f"Success is a two-sided p below {design.alpha:g} in the {TESTS[design.test]} of "
-        f"{ENDPOINTS[design.endpoint].lower()}, in favour of {found.name} over {design.arms[0].name}.",
-        f"{found.name} is truly better in {percent(there)} of the {len(assured.power)} posterior draws ("
+        f"{ENDPOINTS[design.endpoint].lower()}, in favour of {result.name} over {design.arms[0].name}.",
+        f"{result.name} is truly better in {percent(share)} of the {len(assurance.power)} posterior draws ("
         f"{percent(least)} to {percent(most)} by their number)"
-        + (f"; in those its power is {percent(assured.power_if_better)}." if assured.better.any() else "."),
+        + (f"; in those its power is {percent(assurance.power_if_better)}." if assurance.better.any() else "."),
     ]
     if not math.isfinite(size.patients):
-        return [*told, f"No number of patients has {percent(size.power)} power: the estimate gives no gain to find."]
+        return [*lines, f"No number of patients has {percent(size.power)} power: the estimate gives no gain to find."]
     where = "" if size.within else ", outside of the sizes that were simulated and so only a rough guess"
     return [
-        *told,
-        f"{percent(size.power)} power at the estimate needs about {one(size.patients)} patients (Monte-Carlo "
-        f"{one(size.low)} to {one(size.high)}){where}.",
+        *lines,
+        f"{percent(size.power)} power at the estimate needs about {as_text(size.patients)} patients (Monte-Carlo "
+        f"{as_text(size.low)} to {as_text(size.high)}){where}.",
     ]
 
 
-def notices(found: DesignResult) -> list[str]:
+def notices(result: DesignResult) -> list[str]:
     """What a reader must know before the numbers."""
-    design = found.design
-    told = [
+    design = result.design
+    lines = [
         f"{arm.name}: {standing.flag}. {standing.reason[0].upper()}{standing.reason[1:]}."
-        for arm, standing in zip(design.arms, found.footings, strict=True)
+        for arm, standing in zip(design.arms, result.footings, strict=True)
     ]
-    told.append("All patients and trials are simulated. A research and design tool, not medical advice.")
+    lines.append("All patients and trials are simulated. A research and design tool, not medical advice.")
     if len(design.arms) > 2:
-        told.append(f"Of {len(design.arms)} arms two are compared, without correction for comparing others as well.")
+        lines.append(f"Of {len(design.arms)} arms two are compared, without correction for comparing others as well.")
     if design.endpoint == "dor":
-        told.append("Duration of response compares responders, who are no randomised groups.")
-    if found.pool.eligible_share < 1.0:
-        told.append(f"{percent(found.pool.eligible_share)} of the virtual patients could enter the trial.")
-    return told
+        lines.append("Duration of response compares responders, who are no randomised groups.")
+    if result.pool.eligible_share < 1.0:
+        lines.append(f"{percent(result.pool.eligible_share)} of the virtual patients could enter the trial.")
+    return lines
 
 
-def sections_of(found: DesignResult) -> list[Section]:
+def sections_of(result: DesignResult) -> list[Section]:
     """Everything that is shown, from the answer to the design."""
-    example = example_picture(found)
+    example = example_picture(result)
     return [
         Section(
-            "How many patients", _POWER_TEXT, [power_picture_of(found)], [power_table(found), size_table(found)]
+            "How many patients", _POWER_TEXT, [power_picture_of(result)], [power_table(result), size_table(result)]
         ),
         Section(
-            "What is not known of the effect", _ASSURANCE_TEXT, effect_pictures(found),
-            [assurance_table(found), effect_table(found)],
+            "What is not known of the effect", _ASSURANCE_TEXT, effect_pictures(result),
+            [assurance_table(result), effect_table(result)],
         ),
         Section(
-            "One such trial", _EXAMPLE_TEXT, [example] if example else [], [arms_table(found), endpoints_table(found)]
+            "One such trial", _EXAMPLE_TEXT, [example] if example else [], [arms_table(result), endpoints_table(result)]
         ),
-        Section("The design in words", "\n\n".join(found.design.assumptions), tables=[design_table(found)]),
+        Section("The design in words", "\n\n".join(result.design.assumptions), tables=[design_table(result)]),
     ]  # fmt: skip
 
 
