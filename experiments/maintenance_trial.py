@@ -12,11 +12,11 @@ import numpy as np
 from perdure.experiments.lenalidomide_maintenance import HIGH_BURDEN
 from perdure.fitting.calibration.calibration import Calibration, read_calibration
 from perdure.fitting.posterior import Sizes
-from perdure.model.regimens.sentence import read_plan
 from perdure.reports.design_report import as_text, notices, number_rows, percent, sections_of
 from perdure.reports.experiment_report import ExperimentReport, Finding
 from perdure.reports.report import Section, Table
 from perdure.reports.settings import Settings
+from perdure.trials.arm import Arm
 from perdure.trials.design import Design
 from perdure.trials.design_run import DesignResult, run_design
 from perdure.trials.eligibility import Criterion, Factor
@@ -35,14 +35,10 @@ def design_of(
     title: str, day: float, eligible: tuple[Criterion, ...] = (), strata: tuple[Factor, ...] = ()
 ) -> Design:  # fmt: skip
     """Maintenance from a day on against none, of those without progression by then; one year and a half of accrual."""
-    words = {
-        "none": "ide-cel",
-        "lenalidomide": f"ide-cel; lenalidomide 10 mg on days 1-21 of 28 from day {day:g} for 24 months",
-    }
-    arms = tuple(TrialArm(name, given, read_plan(given), "late_line") for name, given in words.items())
+    maintained = f"ide-cel; lenalidomide 10 mg on days 1-21 of 28 from day {day:g} for 24 months"
     return Design(
-        title, arms, time_zero="randomisation", randomised_on_day=day, patients=PLANNED, accrual_months=18.0,
-        follow_up_months=24.0, dropout_per_year=0.05, endpoint="pfs", eligible=eligible, strata=strata,
+        title, (Arm("none", "ide-cel"), Arm("lenalidomide", maintained)), time_zero="randomisation",
+        randomised_on_day=day, patients=PLANNED, accrual_months=18.0, follow_up_months=24.0, dropout_per_year=0.05, endpoint="pfs", eligible=eligible, strata=strata,
     )  # fmt: skip
 
 

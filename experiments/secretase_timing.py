@@ -13,13 +13,13 @@ from perdure.fitting.calibration.calibration import Calibration, read_calibratio
 from perdure.fitting.posterior import Sizes
 from perdure.model.regimens.regimen import infuse
 from perdure.model.regimens.rules import Rule, below, every, start
+from perdure.reports.antigen_report import antigen_course
 from perdure.reports.comparison_report import gain_picture, given_of, group_table, notices_of, numbers_of, table_of
 from perdure.reports.experiment_report import ExperimentReport, Finding
 from perdure.reports.figures.picture import Picture
 from perdure.reports.report import Section
 from perdure.reports.run_files import NumberRow, estimate_row
 from perdure.reports.settings import Settings
-from perdure.reports.soluble_antigen_report import antigen_course
 from perdure.reports.surface_report import chance_surface, chances, gain_surface
 from perdure.trials.arm import Arm
 from perdure.trials.compare import Comparison, Group, compare

@@ -103,7 +103,8 @@ def test_every_point_of_the_surface_is_drawn_and_written_with_its_chance() -> No
     assert gain.table["value"] == [point.gain.value for point in surface.points]
     assert chance.table["12"] == chances(surface, secretase_timing.WORTH)[:, 1].tolist()
     rows = {(row.arm, row.measure): row.value for row in secretase_timing.number_rows(timing())}
-    assert rows["surface: 12 weeks from day 0", "gain in restricted mean PFS to month 36"] == surface.points[3].gain.value
+    gain = rows["surface: 12 weeks from day 0", "gain in restricted mean PFS to month 36"]
+    assert gain == surface.points[3].gain.value
     assert rows["surface: 12 weeks from day 0", "draws that gain 1 month"] == chance.table["12"][1]
 
 

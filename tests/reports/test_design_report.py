@@ -62,15 +62,15 @@ def written(folder: Path, text: str = SCENARIO) -> Path:
 
 
 @cache
-def simulated() -> DesignResult:
+def small_design() -> DesignResult:
     """A design that was simulated small; the file is not needed afterwards."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
         design = read_design(written(Path(folder)))
     return run_design(
-        design, read_calibration(), trial_sizes=(20, 60), trials=20, trials_per_draw=6,
-        sizes=Sizes(patients=80, draws=DRAWS, patients_per_draw=30, seed=5),
+        design, read_calibration(), trial_sizes=(20, 60), trials=20, sizes=Sizes(80, DRAWS, 30, seed=5),
+        trials_per_draw=6,
     )  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def test_sizes_are_read_in_any_order_and_once() -> None:
 
 
 def test_the_patients_that_are_planned_are_always_among_the_sizes() -> None:
-    result = simulated()
+    result = small_design()
     assert result.curve.sizes.tolist() == [20, 40, 60]
     assert result.planned.patients == 40
     assert result.power[1] <= result.power[0] <= result.power[2]
@@ -159,7 +159,7 @@ def test_the_patients_that_are_planned_are_always_among_the_sizes() -> None:
 
 
 def test_one_seed_gives_the_same_pools_whether_alone_or_two_at_a_time() -> None:
-    design, drawn = simulated().design, posterior_parameters(read_calibration(), 2)
+    design, drawn = small_design().design, posterior_parameters(read_calibration(), 2)
     pools = make_pools(design, drawn, patients=20, seed=5)
     alone = make_pool(design, drawn[1], patients=20, seed=5, solver=Solver(rtol=1e-5, workers=1))
     assert np.array_equal(pools[1].course.progression, alone.course.progression)
@@ -167,7 +167,7 @@ def test_one_seed_gives_the_same_pools_whether_alone_or_two_at_a_time() -> None:
 
 
 def test_other_endpoints_get_their_usual_test_and_the_primary_one_keeps_its_own() -> None:
-    design = replace(simulated().design, test="restricted_mean", restricted_months=6.0)
+    design = replace(small_design().design, test="restricted_mean", restricted_months=6.0)
     assert for_endpoint(design, "pfs") is design
     assert for_endpoint(design, "os").test == "logrank"
     assert for_endpoint(design, "orr").test == "rate"
@@ -178,8 +178,8 @@ def test_other_endpoints_get_their_usual_test_and_the_primary_one_keeps_its_own(
 
 
 def test_every_picture_says_what_it_shows() -> None:
-    pictures = [power_picture_of(simulated()), *effect_pictures(simulated())]
-    example = example_picture(simulated())
+    pictures = [power_picture_of(small_design()), *effect_pictures(small_design())]
+    example = example_picture(small_design())
     assert example is not None
     for picture in (*pictures, example):
         assert len(picture.alt) > 100
@@ -190,21 +190,21 @@ def test_every_picture_says_what_it_shows() -> None:
 
 
 def test_the_report_says_what_is_extrapolated_and_keeps_its_uncertainties_apart() -> None:
-    result = simulated()
-    shown = notices(result)
-    assert any(line.startswith("cilta-cel: extrapolated.") for line in shown)
-    assert any("simulated" in line and "not medical advice" in line for line in shown)
+    result = small_design()
+    told = notices(result)
+    assert any(line.startswith("cilta-cel: extrapolated.") for line in told)
+    assert any("simulated" in line and "not medical advice" in line for line in told)
     third = replace(result.design.arms[1], name="third")
     design = replace(result.design, arms=(*result.design.arms, third))
     three = replace(result, design=design, footings=(*result.footings, result.footings[0]))
     assert any("without correction" in line for line in notices(three))
-    html = report_html(Report("A design", sections=sections_of(result), notices=shown))
+    html = report_html(Report("A design", sections=sections_of(result), notices=told))
     for word in ("Monte-Carlo error", "the luck of its sample", "posterior draw", "Proportional hazards"):
         assert word in html
 
 
 def test_the_first_sentence_is_assurance_then_power() -> None:
-    result = simulated()
+    result = small_design()
     said = sentences(result)
     assert said[0].index(percent(result.planned.value)) < said[0].index(percent(result.power[0]))
     never = replace(result, size=replace(result.size, patients=math.inf))
@@ -214,7 +214,7 @@ def test_the_first_sentence_is_assurance_then_power() -> None:
 
 
 def test_tables_hold_the_numbers_they_are_made_of() -> None:
-    result = simulated()
+    result = small_design()
     assert [row[0] for row in power_table(result).rows] == ["20", "40", "60"]
     table = {str(row[0]): row[1] for row in size_table(result).rows}
     assert table["true hazard ratio at the estimate"] == f"{result.truth.value('hazard ratio'):.3f}"
@@ -227,10 +227,9 @@ def test_tables_hold_the_numbers_they_are_made_of() -> None:
 
 
 def test_a_rate_is_shown_as_a_rate() -> None:
-    design = replace(simulated().design, endpoint="cr", test="rate")
+    design = replace(small_design().design, endpoint="cr", test="rate")
     result = run_design(
-        design, read_calibration(), trial_sizes=(20,), trials=10, trials_per_draw=4,
-        sizes=Sizes(patients=40, draws=2, patients_per_draw=20, seed=5),
+        design, read_calibration(), trial_sizes=(20,), trials=10, sizes=Sizes(40, 2, 20, seed=5), trials_per_draw=4
     )  # fmt: skip
     shown = sections_of(result)
     assert [picture.name for picture in shown[1].pictures] == ["true_rate_difference"]
