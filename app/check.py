@@ -16,7 +16,7 @@ def check(
         "reference"
     ),
 ) -> None:
-    """Check known findings of an experiment against the model; exit code 1 if one is not reproduced and that is news."""
+    """Check published findings of an experiment against the model; exit code 1 if one is news that is not reproduced."""
     from perdure.reports.experiment_report import findings_text, reasons
     from perdure.reports.registry import checked_experiments, find_checked
 

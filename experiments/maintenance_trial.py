@@ -38,7 +38,8 @@ def design_of(
     maintained = f"ide-cel; lenalidomide 10 mg on days 1-21 of 28 from day {day:g} for 24 months"
     return Design(
         title, (Arm("none", "ide-cel"), Arm("lenalidomide", maintained)), time_zero="randomisation",
-        randomised_on_day=day, patients=PLANNED, accrual_months=18.0, follow_up_months=24.0, dropout_per_year=0.05, endpoint="pfs", eligible=eligible, strata=strata,
+        randomised_on_day=day, patients=PLANNED, accrual_months=18.0, follow_up_months=24.0,
+        dropout_per_year=0.05, endpoint="pfs", eligible=eligible, strata=strata,
     )  # fmt: skip
 
 
