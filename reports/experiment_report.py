@@ -65,6 +65,8 @@ class ExperimentReport:
         Further seeds than those of the virtual patients and of the calibration.
     failures
         Patients who could not be integrated.
+    for_reference
+        Titles of tables to look things up in: in the report and in the folder of the run, not on the console.
     """
 
     title: str
@@ -77,6 +79,7 @@ class ExperimentReport:
     given: Sequence[tuple[str, str]] = ()
     seeds: Mapping[str, object] = field(default_factory=dict)
     failures: Sequence[object] = ()
+    for_reference: Sequence[str] = ()
 
     @property
     def pictures(self) -> list[Picture]:
@@ -121,8 +124,9 @@ def run_experiment(settings: Settings, name: str, report: Reporter, *, inputs: S
         for sentence in answer.sentences:
             settings.say(sentence)
         for table in (table for section in sections for table in section.tables):
-            cells = [tuple(map(cell_text, row)) for row in table.rows]
-            settings.say(f"\n{table.title}\n{aligned(table.columns, cells)}")
+            if table.title not in answer.for_reference:
+                cells = [tuple(map(cell_text, row)) for row in table.rows]
+                settings.say(f"\n{table.title}\n{aligned(table.columns, cells)}")
             folder.write_table(
                 file_name(table.title), {name: [row[i] for row in table.rows] for i, name in enumerate(table.columns)}
             )
