@@ -66,11 +66,11 @@ def plan(
     from perdure.model.regimens.event_table import write_events
     from perdure.model.regimens.sentence import write_plan
 
-    read = _read_plan(words)
-    say(read.text)
-    say(f"\nAs a sentence: {write_plan(read)}")
+    given = _read_plan(words)
+    say(given.text)
+    say(f"\nAs a sentence: {write_plan(given)}")
     if events is not None:
-        write_events(read.first, events)
+        write_events(given.first, events)
         say(f"Doses from day 0: {events}")
 
 
@@ -91,23 +91,25 @@ def follow(
     """Give virtual patients a plan, one line after the other, and say what a trial of each line would report."""
     from perdure.fitting.calibration.calibration import read_calibration
     from perdure.fitting.posterior import Sizes
-    from perdure.reports.line_report import compare_plans, lines_table
-    from perdure.reports.report import aligned
+    from perdure.reports.comparison_report import table_of
+    from perdure.reports.line_report import compare_plans
+    from perdure.reports.report import aligned, cell_text
 
-    read = _read_plan(words)
-    say(f"{read.text}\n")
-    wanted = (line,) if line else range(1, len(read.lines) + 1)
+    given = _read_plan(words)
+    say(f"{given.text}\n")
+    numbers = (line,) if line else range(1, len(given.lines) + 1)
     with bar() as feed:
         sizes = Sizes(patients, draws, patients_per_draw, seed, feed)
         lines = [
             compare_plans(
-                {f"line {number}": read}, population, read_calibration(calibration), line=number, months=months,
+                {f"line {number}": given}, population, read_calibration(calibration), line=number, months=months,
                 sizes=sizes,
             )
-            for number in wanted
+            for number in numbers
         ]  # fmt: skip
-    head, _ = lines_table(lines[0], gains=False)
-    say(aligned(head, [row for comparison in lines for row in lines_table(comparison, gains=False)[1]]))
+    tables = [table_of(comparison, "", gains=()) for comparison in lines]
+    head = ("line", *tables[0].columns[1:])
+    say(aligned(head, [tuple(map(cell_text, row)) for table in tables for row in table.rows]))
     for comparison in lines:
         footing = comparison.footings[0]
         say(f"\n{comparison.arms[0].name}, {footing.flag}: {footing.reason}.")
@@ -176,7 +178,7 @@ def doctor() -> None:
     for finding in examine():
         healthy = healthy and finding.fine
         mark = "[green]ok  [/green]" if finding.fine else "[red]FAIL[/red]"
-        console.print(f"{mark} {finding.what}: {finding.found}", soft_wrap=True)
+        console.print(f"{mark} {finding.what}: {finding.result}", soft_wrap=True)
     if not healthy:
         raise typer.Exit(1)
 

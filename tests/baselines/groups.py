@@ -257,7 +257,7 @@ def overview() -> Numbers:
 
 def salvage() -> Numbers:
     """The last line of every third salvage; the catalogue holds every therapy."""
-    comparison = experiment("salvage").run(calibration(), dict(list(SALVAGES.items())[::3]), sizes=SIZES)
+    comparison = experiment("salvage").run(calibration(), SIZES, salvages=dict(list(SALVAGES.items())[::3]))
     return of_lines((comparison,))
 
 

@@ -1,15 +1,15 @@
 """The table beside projected sequences: every reported result of a later line, and nothing else."""
 
-from perdure.experiments.salvage import reported_table
 from perdure.fitting.calibration.calibration import read_calibration
 from perdure.fitting.calibration.predictions import can_predict
 from perdure.fitting.studies import read_studies
 from perdure.model.regimens.sentence import read_plan
+from perdure.reports.line_report import reported_of_later_lines
 from perdure.trials.provenance import Footing, footing_of_plan
 
 
 def test_every_result_of_a_later_line_stands_beside_the_model() -> None:
-    found = reported_table(read_calibration(), patients=40)
+    reported = reported_of_later_lines(read_calibration(), patients=40)
     asked = [
         (study.study, item.text)
         for study in read_studies()
@@ -17,7 +17,7 @@ def test_every_result_of_a_later_line_stands_beside_the_model() -> None:
         if item.scenario and study.scenario(item.scenario).line > 1 and item.role in {"fit", "check"}
         if can_predict(item)
     ]
-    rows = [dict(zip(found.columns, map(str, row), strict=True)) for row in found.rows]
+    rows = [dict(zip(reported.columns, map(str, row), strict=True)) for row in reported.rows]
     assert [(row["study"], row["reported"]) for row in rows] == asked
     assert ("Hu 2023", "< 30.0 %") in asked
     for row in rows:
@@ -34,9 +34,9 @@ def test_a_sequence_rests_on_its_own_results_or_says_what_is_missing() -> None:
     assert not missed.calibrated
     assert missed.reason == "the fit misses what was reported of this sequence (MonumenTAL-1)"
     for plan, population in ((fitted, "mixed_line"), (read_plan("ide-cel; at progression venetoclax"), "late_line")):
-        found = footing_of_plan(plan, population, studies)
-        assert not found.calibrated
-        assert "this sequence was not fitted" in found.reason
+        footing = footing_of_plan(plan, population, studies)
+        assert not footing.calibrated
+        assert "this sequence was not fitted" in footing.reason
 
 
 def test_the_shipped_fit_names_the_results_that_it_misses() -> None:
