@@ -1,100 +1,83 @@
 """Do the headline numbers depend on how virtual patients are made?
 
 Patients sampled from the fitted distributions, against plausible patients with prevalence weights
-(`weighed_projection`): response, progression-free survival, and what lenalidomide adds, under both.
+(`prevalence_projection`): response, progression-free survival, and what lenalidomide adds, under both.
 """
 
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
-from perdure.fitting.calibration.calibration import Calibration
+from perdure.fitting.calibration.calibration import Calibration, read_calibration
+from perdure.fitting.posterior import Sizes
+from perdure.reports.experiment_report import ExperimentReport
 from perdure.reports.populations_report import (
-    HEAD,
-    LIMIT_HEAD,
-    SHARE_HEAD,
-    headline_cells,
-    limit_cells,
+    headline_table,
+    limit_table,
     notices,
     picture,
     reading,
-    share_cells,
+    share_table,
 )
-from perdure.reports.report import Report, Section, Table, aligned, columns, write_report
-from perdure.reports.run_folder import new_run
+from perdure.reports.report import Section
+from perdure.reports.run_files import NumberRow, estimate_rows
 from perdure.reports.settings import Settings
-from perdure.trials.prevalence_projection import (
-    TwoPopulations,
-    project_both,
-)
-from perdure.trials.projection import Progress
-from perdure.trials.treat import SEED
+from perdure.trials.prevalence_projection import METHODS, SAMPLED, TwoPopulations, project_both
 
 TIME = "about half a minute"
-
-
-DRAWS = 20
-
-
-"""Posterior draws behind each interval of the first way."""
+SIZES = Sizes(draws=20)
+"""Of the first method; three times as many patients are sampled widely for the second."""
 
 
 def run(
-    calibration: Calibration, *, patients: int = 1000, draws: int = DRAWS, patients_per_draw: int = 120,
-    repeats: int = 100, seed: int = SEED, progress: Progress | None = None,
-) -> tuple[TwoPopulations, ...]:  # fmt: skip
-    """Headline numbers of ide-cel and cilta-cel under both ways; three times `patients` are sampled widely."""
+    calibration: Calibration | None = None, sizes: Sizes = SIZES, *, repeats: int = 100
+) -> tuple[TwoPopulations, ...]:
+    """Headline numbers of ide-cel and cilta-cel under both methods."""
     return project_both(
-        calibration, patients=patients, draws=draws, patients_per_draw=patients_per_draw, plausible=3 * patients,
-        repeats=repeats, seed=seed, progress=progress,
+        calibration or read_calibration(), sizes=sizes, plausible=3 * sizes.patients, repeats=repeats
     )  # fmt: skip
 
 
-def main(settings: Settings) -> Path:
-    """Compute, print, draw, and write the report; returns its folder."""
-    calibration = settings.read_calibration()
-    with new_run(settings.folder, "two_populations", settings.command, {"patients": settings.seed}) as folder:
-        with folder.timed("simulation"):
-            found = run(
-                calibration, patients=settings.patients, draws=min(settings.draws, DRAWS),
-                patients_per_draw=settings.patients_per_draw, seed=settings.seed, progress=settings.progress,
-            )  # fmt: skip
-        cells, shares, limits = headline_cells(found), share_cells(found), limit_cells(found)
-        settings.say(aligned(HEAD, cells))
-        settings.say("\n" + reading(found))
-        for name, head, rows in (
-            ("headlines", HEAD, cells), ("shares", SHARE_HEAD, shares), ("limits", LIMIT_HEAD, limits),
-        ):  # fmt: skip
-            folder.write_table(name, columns(head, rows))
-        drawn = picture(found)
-        folder.save(drawn)
-        report = Report(
-            title="Do the headline numbers depend on how virtual patients are made?",
-            subtitle="Patients sampled from the fit, and plausible patients with prevalence weights",
-            intro=reading(found),
-            notices=notices(found),
-            sections=[
-                Section("Headline numbers", _TEXT, [drawn], [Table("Both ways", HEAD, cells, _NOTE)]),
-                Section("What was to be met", _SHARE_TEXT, tables=[Table("Shares", SHARE_HEAD, shares)]),
-                Section("Who is implausible", _LIMIT_TEXT, tables=[Table("Limits", LIMIT_HEAD, limits)]),
-            ],
-            manifest=folder.manifest(),
+def report(settings: Settings, calibration: Calibration) -> ExperimentReport:
+    """Headline numbers under both methods, what the weights were to meet, and who is implausible."""
+    populations = run(calibration, replace(settings.sizes, draws=min(settings.draws, SIZES.draws)))
+    return ExperimentReport(
+        title="Do the headline numbers depend on how virtual patients are made?",
+        subtitle="Patients sampled from the fit, and plausible patients with prevalence weights",
+        sentences=(reading(populations),),
+        sections=[
+            Section("Headline numbers", _TEXT, [picture(populations)], [headline_table(populations)]),
+            Section("What was to be met", _SHARE_TEXT, tables=[share_table(populations)]),
+            Section("Who is implausible", _LIMIT_TEXT, tables=[limit_table(populations)]),
+        ],
+        numbers=numbers(populations),
+        notices=notices(populations),
+    )
+
+
+def numbers(populations: Sequence[TwoPopulations]) -> list[NumberRow]:
+    """Every headline under every method; intervals of the weights are from the sizes of the reported trials."""
+    return [
+        row
+        for population in populations
+        for method in METHODS
+        for row in estimate_rows(
+            f"{population.name}, {method}",
+            population.sampled if method == SAMPLED else population.weighed[method].numbers,
+            kind="parameters" if method == SAMPLED else "sample",
         )
-        write_report(folder.path / "report.html", report)
-    return folder.path
+    ]
 
 
-_TEXT = """Where the marks of a row stand together, the number does not hang on the way. The weights move the virtual
+_TEXT = """Where the marks of a row stand together, the number does not hang on the method. The weights move the virtual
 trial onto the results of this product alone, where the joint fit also answers to every other trial and to its priors.
-The typical patient is that of the fit in both ways."""
-
-
-_NOTE = """Value (95 % interval). Of the fit: posterior draws. Of the weights: reported results drawn within their
-sampling errors, one by one, and patients by the Bayesian bootstrap; the typical patient and the drug stay at the
-estimate, so that what is not known of them is not in these intervals."""
-
-
+The typical patient is that of the fit in both methods."""
 _SHARE_TEXT = """Each result as a share of patients: a median is the time by which half have had the event. Columns:
 under the base weights of the fit, and weighted from either start."""
-
-
 _LIMIT_TEXT = """Patients sampled widely who break a limit; one patient may break several. Whoever breaks any is taken
-out of the second way."""
+out of the second method."""
+
+
+if __name__ == "__main__":  # the same options as `perdure run`
+    from perdure.app.main import run_script
+
+    run_script(__file__)
