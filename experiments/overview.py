@@ -4,217 +4,113 @@ The report that `perdure run` writes: fit table, projections with their uncertai
 patients behind them, and every number with its origin.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from perdure.fitting.calibration.calibration import MISSED, Calibration
+from perdure.fitting.calibration.calibration import MISSED, Calibration, read_calibration
 from perdure.fitting.fit_table import SEED as FIT_SEED
 from perdure.fitting.fit_table import FitRow, fit_table
+from perdure.fitting.posterior import Sizes
 from perdure.model.therapy import read_therapy
-from perdure.parameters.source import read_sources
-from perdure.reports.model_diagram import model_diagram
+from perdure.reports.comparison_report import TRIAL_SIZE, report_of
+from perdure.reports.experiment_report import ExperimentReport
+from perdure.reports.fit_table_report import fit_table_of, fit_table_picture, inside
+from perdure.reports.model_diagram import model_diagram, parameter_table
 from perdure.reports.projection_report import (
-    TRIAL_SIZE,
     cause_picture,
     course_pictures,
-    fit_pictures,
     gain_picture,
+    named_in_full,
+    projection_table,
     survival_pictures,
     waterfall_pictures,
 )
-from perdure.reports.report import Report, Section, Table, aligned, columns, write_report
-from perdure.reports.run_files import estimate_rows, write_numbers
-from perdure.reports.run_folder import RunFolder, new_run
+from perdure.reports.report import Section
 from perdure.reports.settings import Settings
-from perdure.trials.projection import RESTRICTED_MONTHS, Projection
-from perdure.trials.projection import run as project
+from perdure.trials.arm import Arm
+from perdure.trials.compare import Comparison, compare
+from perdure.trials.measures import RESTRICTED_MONTHS, RESTRICTED_PFS
+from perdure.trials.standard_regimens import default_arms
 
 TIME = "about a minute"
+SIZES = Sizes()
 
 
-def run(settings: Settings) -> tuple[tuple[FitRow, ...], tuple[Projection, ...]]:
-    """Fit table and projections, as numbers."""
-    calibration = settings.read_calibration()
-    rows = fit_table(
-        calibration, patients=settings.patients, draws=settings.draws, patients_per_draw=settings.patients_per_draw,
-        progress=settings.progress,
-    )  # fmt: skip
-    projections = project(
-        patients=settings.patients, draws=settings.draws, patients_per_draw=settings.patients_per_draw,
-        seed=settings.seed, calibration=calibration, progress=settings.progress,
-    )  # fmt: skip
+def run(
+    calibration: Calibration | None = None, sizes: Sizes = SIZES, *, products: Mapping[str, Sequence[Arm]] | None = None
+) -> tuple[tuple[FitRow, ...], dict[str, Comparison]]:
+    """Fit table, and by product its arms against the first: by default each alone, with each drug, and with both.
+
+    The virtual patients of the fit table have a seed of their own, and are those of no fit.
+    """
+    calibration = calibration or read_calibration()
+    rows = fit_table(calibration, sizes=replace(sizes, seed=FIT_SEED))
+    projections = {
+        product: compare(arms, calibration, sizes=sizes, keep_courses=True, label=read_therapy(product).short)
+        for product, arms in (products or default_arms()).items()
+    }
     return rows, projections
 
 
-def main(settings: Settings) -> Path:
-    """Compute, print both tables, and write the report; returns its folder."""
-    calibration = settings.read_calibration()
-    seeds = {"projection": settings.seed, "fit table": FIT_SEED, "calibration": calibration.about.get("seed")}
-    with new_run(settings.folder, "overview", settings.command, seeds) as folder:
-        if settings.calibration.endswith(".json"):
-            folder.note_input(settings.calibration)
-        with folder.timed("simulation"):
-            rows, projections = run(settings)
-        settings.say(_fit_text(rows))
-        settings.say(_projection_text(projections))
-        with folder.timed("pictures and report"):
-            _write(folder, settings, calibration, rows, projections)
-    return folder.path
-
-
-def _write(
-    folder: RunFolder,
-    settings: Settings,
-    calibration: Calibration,
-    rows: Sequence[FitRow],
-    projections: Sequence[Projection],
-) -> None:
-    folder.write_table("fit_table", columns(_FIT_HEAD, [_fit_cells(row) for row in rows]))
-    folder.write_table("projections", columns(_head(projections), [_projection_cells(p) for p in projections]))
-    named = {(read_therapy(p.scenario.product).short, p.scenario.name): p.numbers for p in projections}
-    arms = {name if name.startswith(product) else f"{product} {name}": n for (product, name), n in named.items()}
-    write_numbers(folder, [row for arm, numbers in arms.items() for row in estimate_rows(arm, numbers)])
-    folder.write_json(
-        "calibration", {"name": calibration.name, "about": calibration.about, "estimate": calibration.estimate}
-    )
-    failures = [failure for p in projections for failure in p.trial.solution.failures]
-    folder.note_failures(failures)
-    survival, gain, causes = survival_pictures(projections), gain_picture(projections), cause_picture(projections)
-    fits, courses, falls, diagram = (
-        fit_pictures(rows),
-        course_pictures(projections),
-        waterfall_pictures(projections),
-        model_diagram(),
-    )
-    for picture in (*survival, gain, causes, *fits, *courses, *falls, diagram):
-        folder.save(picture)
-    report = Report(
+def report(settings: Settings, calibration: Calibration) -> ExperimentReport:
+    """What was reported beside the model, and what additions would gain."""
+    rows, projections = run(calibration, settings.sizes)
+    comparisons = named_in_full(projections)
+    parameters = parameter_table(calibration)
+    projected = report_of(
+        *comparisons,
         title="How long a CAR-T response in multiple myeloma lasts",
         subtitle="Fit to reported trials, and projected combinations",
-        intro=_intro(settings, rows, projections),
-        notices=_notices(rows, projections),
+        sentences=sentences(rows, comparisons, settings.sizes),
         sections=[
             Section(
-                "What combinations would add", _PROJECTION_TEXT, [*survival, gain], [_projection_table(projections)]
+                "What combinations would add", _PROJECTION_TEXT,
+                [*survival_pictures(projections), gain_picture(projections)], [projection_table(projections)],
             ),
-            Section("Why virtual patients relapse", _CAUSE_TEXT, [causes]),
-            Section("How well the model explains what was reported", _FIT_TEXT, fits, [_fit_table(rows)]),
-            Section("Inside the virtual patients", _INSIDE_TEXT, [*courses, *falls]),
-            Section("The model and its numbers", _MODEL_TEXT, [diagram], [_parameter_table(calibration)]),
+            Section("Why virtual patients relapse", _CAUSE_TEXT, [cause_picture(projections)]),
+            Section(
+                "How well the model explains what was reported", _FIT_TEXT, [fit_table_picture(rows)],
+                [fit_table_of(rows)],
+            ),
+            Section(
+                "Inside the virtual patients", _INSIDE_TEXT,
+                [*course_pictures(projections), *waterfall_pictures(projections)],
+            ),
+            Section("The model and its numbers", _MODEL_TEXT, [model_diagram()], [parameters]),
         ],
-        manifest=folder.manifest(),
-    )
-    write_report(folder.path / "report.html", report)
+        notices=notices(rows, comparisons),
+    )  # fmt: skip
+    failures = [failure for comparison in comparisons for result in comparison.results for failure in result.failures]
+    return replace(projected, seeds={"fit table": FIT_SEED}, failures=failures, for_reference=(parameters.title,))
 
 
-_FIT_HEAD = ("study", "endpoint", "role", "reported", "model (95 % of draws)", "misfit")
-
-
-def _fit_cells(row: FitRow) -> tuple[str, ...]:
-    return row.study, row.label, row.item.role, row.item.text, row.model_text, f"{row.misfit:+.1f}"
-
-
-def _fit_table(rows: Sequence[FitRow]) -> Table:
-    note = (
-        "Misfit: signed square root of twice the fall in log-likelihood, positive where the model is above the report; "
-        "beyond 2 is notable. Role 'check': computed and compared, never fitted."
-    )
-    return Table("Reported and modelled", _FIT_HEAD, [_fit_cells(row) for row in rows], note)
-
-
-def _fit_text(rows: Sequence[FitRow]) -> str:
-    return aligned(_FIT_HEAD, [_fit_cells(row) for row in rows])
-
-
-def _head(projections: Sequence[Projection]) -> tuple[str, ...]:
-    return "product", "regimen", *projections[0].numbers, "standing"
-
-
-def _projection_cells(p: Projection) -> tuple[str, ...]:
-    numbers = [estimate.text(".1f") for estimate in p.numbers.values()]
-    return read_therapy(p.scenario.product).short, p.scenario.name, *numbers, p.footing.flag
-
-
-def _projection_table(projections: Sequence[Projection]) -> Table:
-    note = "Value at the estimate (central 95 % of posterior draws). " + " ".join(
-        f"[{p.scenario.product}, {p.scenario.name}] {p.footing.flag}: {p.footing.reason}. "
-        f"Given: {p.scenario.regimen.text}."
-        for p in projections
-    )
-    return Table("Projections", _head(projections), [_projection_cells(p) for p in projections], note)
-
-
-def _projection_text(projections: Sequence[Projection]) -> str:
-    head = ("regimen", "ORR %", "CR %", "median PFS", "PFS24 %", "gain in RMST36, months", "standing")
-    names = (
-        "overall response, %",
-        "complete response, %",
-        "median PFS, months",
-        "PFS at 24 months, %",
-        "gain in restricted mean PFS, months",
-    )
-    cells = [
-        (p.scenario.name, *(p.numbers[name].text(".1f") for name in names), p.footing.flag) for p in projections
-    ]  # fmt: skip
-    return "\n" + aligned(head, cells)
-
-
-def _parameter_table(calibration: Calibration) -> Table:
-    now = calibration.parameters()
-    rows = []
-    for name, parameter in now.items():
-        source = read_sources().get(parameter.source)
-        drawn = sorted(draw[name] for draw in calibration.draws) if name in calibration.estimate else []
-        interval = (
-            f"{drawn[round((len(drawn) - 1) * 0.025)]:.3g} to {drawn[round((len(drawn) - 1) * 0.975)]:.3g}"
-            if drawn
-            else ""
-        )
-        rows.append(
-            (
-                name,
-                f"{parameter.value:.4g}",
-                parameter.unit,
-                interval,
-                parameter.grade,
-                source.citation if source else "assumed",
-                parameter.note,
-            )
-        )
-    return Table("Every number", ("name", "value", "unit", "posterior 95 %", "grade", "source", "note"), rows)
-
-
-def _intro(settings: Settings, rows: Sequence[FitRow], projections: Sequence[Projection]) -> str:
-    fitted = [row for row in rows if row.item.role == "fit"]
-    inside = sum(abs(row.misfit) <= MISSED for row in fitted)
+def sentences(rows: Sequence[FitRow], comparisons: Sequence[Comparison], sizes: Sizes) -> tuple[str, ...]:
+    """The answer in words."""
     gains = [
-        f"{read_therapy(p.scenario.product).short} {p.scenario.name}: "
-        f"{p.numbers['gain in restricted mean PFS, months'].text('.1f')} months"
-        for p in projections
-        if p.scenario.name.startswith("+")
+        f"{arm.name}: {comparison.gain(arm.name, RESTRICTED_PFS).text('.1f')} months"
+        for comparison in comparisons
+        for arm in comparison.arms[1:]
     ]
     return (
-        f"{inside} of {len(fitted)} fitted results lie within two standard errors. "
-        f"Gain in restricted mean progression-free survival over {RESTRICTED_MONTHS:g} months, "
-        f"against the product alone: {'; '.join(gains)}.\n\n"
-        f"{settings.patients} virtual patients at the estimate, {settings.draws} posterior draws of "
-        f"{settings.patients_per_draw} patients each. All patients here are simulated."
+        f"{inside(rows, 'fit')} fitted results lie within two standard errors.",
+        f"Gain in restricted mean progression-free survival over {RESTRICTED_MONTHS:g} months, against the product "
+        f"alone: {'; '.join(gains)}.",
+        f"{sizes.patients} virtual patients at the estimate, {sizes.draws} posterior draws of "
+        f"{sizes.patients_per_draw} patients each. All patients here are simulated.",
     )
 
 
-def _notices(rows: Sequence[FitRow], projections: Sequence[Projection]) -> list[str]:
-    notices = [
-        f"{read_therapy(p.scenario.product).short} {p.scenario.name}: extrapolated. {p.footing.reason.capitalize()}."
-        for p in projections
-        if not p.footing.calibrated
+def notices(rows: Sequence[FitRow], comparisons: Sequence[Comparison]) -> list[str]:
+    """What the model misses, and how many patients could not be integrated."""
+    missed = [
+        f"{row.study} {row.label} ({row.misfit:+.1f})"
+        for row in rows
+        if row.item.role == "fit" and abs(row.misfit) > MISSED
     ]
-    bad = [row for row in rows if row.item.role == "fit" and abs(row.misfit) > MISSED]
-    if bad:
-        listed = "; ".join(f"{row.study} {row.label} ({row.misfit:+.1f})" for row in bad)
-        notices.append(f"The model misses these fitted results by more than two standard errors: {listed}.")
-    worst = max(p.failed_share for p in projections)
-    notices.append(f"Virtual patients that could not be integrated: at most {100 * worst:.2g} % of an arm.")
-    return notices
+    listed = f"The model misses these fitted results by more than two standard errors: {'; '.join(missed)}."
+    failed = 100 * max(comparison.failed_share for comparison in comparisons)
+    share = f"Virtual patients that could not be integrated: at most {failed:.2g} % of an arm."
+    return [listed, share] if missed else [share]
 
 
 _PROJECTION_TEXT = f"""Each product is projected in the population in which its efficacy was fitted; the two products
@@ -229,3 +125,9 @@ _FIT_TEXT = """The virtual patients here are not those of the fit. Where the mod
 misfit says so; the data are not bent."""
 _INSIDE_TEXT = "Median and 5th to 95th percentile between patients; a waterfall shows single virtual patients."
 _MODEL_TEXT = "Every number with its unit, origin and standing. Fitted numbers are graded 'calibrated'."
+
+
+if __name__ == "__main__":  # the same options as `perdure run`
+    from perdure.app.main import run_script
+
+    run_script(__file__)

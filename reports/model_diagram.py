@@ -1,12 +1,15 @@
-"""The model as a picture, derived from its flows: nothing in it is drawn by hand."""
+"""The model as a picture derived from its flows, and its numbers as a table: nothing is drawn or typed by hand."""
 
 import re
 
+from ..fitting.calibration.calibration import Calibration
 from ..model.myeloma import myeloma
 from ..model.system.system import State, System
 from ..model.therapy import GRADED
+from ..parameters.source import read_sources
 from .figures.diagram import diagram_picture
 from .figures.picture import Picture
+from .report import Table
 
 POSITIVE = "tumour"
 LABELS = {
@@ -70,7 +73,22 @@ def _label(name: str) -> str:
         " of exhausted",
         " of terminal",
     ):
-        head, found, _ = name.partition(word)
-        if found:
-            return head
+        if word in name:
+            return name.partition(word)[0]
     return name.replace("_", " ")
+
+
+def parameter_table(calibration: Calibration) -> Table:
+    """Every number with its unit, what the posterior leaves open about it, its grade and its origin."""
+    rows = []
+    for name, parameter in calibration.parameters().items():
+        source = read_sources().get(parameter.source)
+        drawn = sorted(draw[name] for draw in calibration.draws) if name in calibration.estimate else []
+        limits = [f"{drawn[round((len(drawn) - 1) * tail)]:.3g}" for tail in (0.025, 0.975)] if drawn else []
+        rows.append(
+            (
+                name, f"{parameter.value:.4g}", parameter.unit, " to ".join(limits), parameter.grade,
+                source.citation if source else "assumed", parameter.note,
+            )
+        )  # fmt: skip
+    return Table("Every number", ("name", "value", "unit", "posterior 95 %", "grade", "source", "note"), rows)
