@@ -20,10 +20,10 @@ from perdure.trials.treat import treat
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """Something that was examined, and what came out."""
 
     what: str
-    found: str
+    result: str
     fine: bool
 
 
@@ -77,12 +77,12 @@ def _calibration() -> str:
 
 def _engine() -> str:
     started = time.perf_counter()
-    treat("ide_cel", patients=10, months=12.0)
+    treat("ide-cel", patients=10, months=12.0)
     first = time.perf_counter() - started
     started = time.perf_counter()
-    trial = treat("ide_cel", patients=400)
+    arm = treat("ide-cel", patients=400)
     again = time.perf_counter() - started
-    share = trial.failed_share
+    share = arm.failed_share
     return (
         f"first simulation {first:.1f} s, then {400 / again:.0f} patients/s over five years; failed share {share:.0%}"
     )
