@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model.statistics.checks import Test
-from ..model.statistics.cox import cox_ratio, proportional_hazards
+from ..model.statistics.cox import hazard_ratio, proportional_hazards
 from ..model.statistics.logrank import max_combo, weighted_logrank
 from ..model.statistics.proportions import rate_difference, rate_test, stratified_rate_test, wilson
 from ..model.statistics.restricted_mean import (
@@ -222,7 +222,7 @@ def effects_of(design: Design, rows: Rows) -> tuple[Effect, ...]:
         rate, p = rate_difference(rows.event, rows.group), primary_test(design, rows).p
         return (Effect("rate difference", rate.value, rate.low, rate.high, p, 0.0, True),)
     columns, at = (rows.time, rows.event, rows.group), landmark_months(design)
-    ratio = cox_ratio(*columns, stratum=rows.stratum)
+    ratio = hazard_ratio(*columns, stratum=rows.stratum)
     mean, point = _mean_difference(design, rows), landmark_difference(*columns, at)
     found = (
         Effect("hazard ratio", ratio.value, ratio.low, ratio.high, ratio.p, 1.0, False),
@@ -252,10 +252,10 @@ def truth_of(design: Design, trials: Trials, arm: int = 1) -> Truth:
         return Truth(found, unknown, *[math.nan] * 3)
     split = float(np.median(rows.time[rows.event == 1]))
     past = rows.time > split
-    early = cox_ratio(np.minimum(rows.time, split), rows.event * ~past, rows.group, stratum=rows.stratum).value
+    early = hazard_ratio(np.minimum(rows.time, split), rows.event * ~past, rows.group, stratum=rows.stratum).value
     left = rows.group[past]
     both = bool(0 < left.sum() < left.size)
-    late = cox_ratio(rows.time[past], rows.event[past], left, stratum=rows.stratum[past]).value if both else math.nan
+    late = hazard_ratio(rows.time[past], rows.event[past], left, stratum=rows.stratum[past]).value if both else math.nan
     return Truth(found, unknown, split, early, late)
 
 

@@ -21,8 +21,9 @@ from ..model.lines import LATEST_MONTHS, LineOutcomes, follow_line
 from ..model.regimens.plan import Plan
 from ..model.relapse import CAUSES
 from ..model.simulate import Solver, simulate
+from ..model.statistics.cox import hazard_ratio
 from ..model.statistics.sizes import events_needed
-from ..model.statistics.survival import effective_size, hazard_ratio, kaplan_meier
+from ..model.statistics.survival import effective_size, kaplan_meier
 from ..parameters.errors import InputError, RegimenError, unknown
 from ..parameters.parameter_set import ParameterSet
 from ..parameters.patients import Draws, draw, make_patients
@@ -331,7 +332,8 @@ def _log_ratio(
 ) -> float:  # fmt: skip
     time, event = (np.concatenate(pair) for pair in zip(before, after, strict=True))
     group = np.repeat([0.0, 1.0], [len(weight_before), len(weight_after)])
-    ratio = hazard_ratio(time, event, group, np.concatenate([weight_before, weight_after]))
+    weight = np.concatenate([weight_before, weight_after])
+    ratio = hazard_ratio(time, event, group, weight, ties="breslow").value
     with np.errstate(divide="ignore"):
         return float(np.log(ratio))
 

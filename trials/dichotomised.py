@@ -13,7 +13,8 @@ from ..fitting.calibration.calibration import Calibration
 from ..fitting.posterior import Estimate, Numbers, Posterior, Sizes, over_posterior
 from ..model.regimens.regimen import infuse
 from ..model.simulate import Solver
-from ..model.statistics.survival import SurvivalCurve, hazard_ratio, kaplan_meier
+from ..model.statistics.cox import hazard_ratio
+from ..model.statistics.survival import SurvivalCurve, kaplan_meier
 from ..parameters.errors import RangeError
 from ..parameters.parameter_set import ParameterSet
 from ..parameters.units import DAYS_PER_MONTH
@@ -156,4 +157,5 @@ def dichotomise(result: ArmResult, threshold: float) -> Dichotomised | None:
     reach = min(RESTRICTED_MONTHS, visits.months)
     gain = high.restricted_mean(reach) - low.restricted_mean(reach)
     share = float(weight[above].sum() / weight.sum())
-    return Dichotomised(share, high, low, hazard_ratio(time, event, above, weight), gain)
+    ratio = hazard_ratio(time, event, above, weight, ties="breslow").value
+    return Dichotomised(share, high, low, ratio, gain)

@@ -14,7 +14,8 @@ from ...model.regimens.regimen import Regimen, infuse
 from ...model.regimens.sentence import read_plan
 from ...model.simulate import Solver, simulate
 from ...model.solution import Solution
-from ...model.statistics.survival import SurvivalCurve, hazard_ratio, weighted_quantile
+from ...model.statistics.cox import hazard_ratio
+from ...model.statistics.survival import SurvivalCurve, weighted_quantile
 from ...parameters.errors import EvidenceError, InputError, RangeError
 from ...parameters.parameter_set import ParameterSet
 from ...parameters.patients import Draws, draw, make_patients
@@ -207,7 +208,8 @@ def _expansion_split(item: Item, outcome: Outcomes) -> float:
     keep = outcome.flat_weight > 0
     if above[keep].all() or not above[keep].any():
         return np.nan
-    return float(hazard_ratio(time[keep], event[keep], above[keep], outcome.flat_weight[keep]))
+    weight = outcome.flat_weight[keep]
+    return hazard_ratio(time[keep], event[keep], above[keep], weight, ties="breslow").value
 
 
 def _soluble_bcma(item: Item, outcome: Outcomes, parameters: ParameterSet) -> float:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...parameters.errors import InputError, RangeError
-from .survival import list_of_numbers
 
 NORMAL = NormalDist()
 
@@ -63,19 +62,44 @@ def check(where: str, name: str, value: float, right: bool | np.bool_, wanted: s
         raise RangeError(f"{where}: {name} is {value:g}, and should be {wanted}")
 
 
-def columns(where: str, **given: ArrayLike) -> list[np.ndarray]:
-    """One float array of shape (n,) for each column: `time` finite and not negative, everything else 0 or 1.
+def columns(where: str, **given: ArrayLike | None) -> list[np.ndarray]:
+    """Check the columns of a table of patients, and leave out its rows of weight zero.
 
-    A `group` must have patients of both kinds. Otherwise InputError (shape, length, kind) or RangeError (a value).
+    Parameters
+    ----------
+    where
+        The function that was called, for the messages.
+    **given
+        Columns of shape (n,): `time` and `weight` finite and not negative, `values` any numbers, everything else 0 or
+        1. A `weight` must come last and stand for somebody; None is a weight of one for every row. A `group` must have
+        rows of both kinds.
+
+    Returns
+    -------
+    list of ndarray
+        One float array for each column, in their order, each of as many rows as have a weight.
+
+    Raises
+    ------
+    InputError, RangeError
+        For a wrong shape, length or kind, and for a wrong value.
     """
-    found = [_column(where, name, values) for name, values in given.items()]
-    for name, column in zip(given, found, strict=True):
-        _same_length(where, name, column.size, found[0].size)
+    checked = [_column(where, name, values) for name, values in given.items() if values is not None]
+    for name, column in zip(given, checked, strict=False):
+        _same_length(where, name, column.size, checked[0].size)
+    if len(checked) < len(given):
+        checked.append(np.ones(checked[0].size))
+    elif "weight" in given:
+        total = float(checked[-1].sum())
+        check(where, "the sum of the weights", total, 0 < total < math.inf, "finite and more than 0")
+        weighs = checked[-1] > 0
+        checked = [column[weighs] for column in checked]
     if "group" in given:
-        group = found[list(given).index("group")]
+        group = checked[list(given).index("group")]
         if group.min() == group.max():
-            raise InputError(f"{where}: group is {group[0]:g} for every patient, and 0 and 1 should occur")
-    return found
+            who = "in every row that has a weight" if given.get("weight") is not None else "for every patient"
+            raise InputError(f"{where}: group is {group[0]:g} {who}, and 0 and 1 should occur")
+    return checked
 
 
 def strata(where: str, stratum: ArrayLike | None, size: int) -> np.ndarray:
@@ -126,9 +150,16 @@ def _counts(time: np.ndarray, event: np.ndarray, group: np.ndarray) -> tuple[np.
 
 
 def _column(where: str, name: str, values: ArrayLike) -> np.ndarray:
-    column = list_of_numbers(where, name, values)
-    if name == "time":
+    try:
+        column = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: {name} is {values!r:.60}, and should be a list of numbers") from None
+    if column.ndim != 1 or column.size == 0:
+        raise InputError(f"{where}: {name} has shape {column.shape}, and should be a list, one value per patient")
+    if name in ("time", "weight"):
         good, wanted = (column >= 0) & (column < np.inf), "finite and not negative"
+    elif name == "values":
+        good, wanted = ~np.isnan(column), "a number"
     else:
         good, wanted = (column == 0) | (column == 1), "0 or 1"
     row = int(np.argmin(good))

@@ -108,7 +108,8 @@ def restricted_mean(time: ArrayLike, event: ArrayLike, until: float, *, level: f
     `time` and `event` have shape (n,). The variance is that of Greenwood 1926 carried to the area: the sum over event
     times of (area from there to `until`)^2 d / (n (n - d)), without the factor d / (d - 1); without censoring it is the
     variance of min(time, until) over n. The interval is the normal one. RangeError unless `until` is above 0 and
-    patients are followed that long, or the curve has ended at zero.
+    patients are followed that long, or the curve has ended at zero. `SurvivalCurve.restricted_mean` is its relative for
+    weighted rows, without a variance.
     """
     times, events = columns("restricted_mean", time=time, event=event)
     value, variance = _area("restricted_mean", times, events, until)
@@ -137,7 +138,11 @@ def restricted_mean_difference(
 
 
 def _area(where: str, times: np.ndarray, events: np.ndarray, until: float) -> tuple[float, float]:
-    """Area under the curve and its variance."""
+    """Area under the curve and its variance.
+
+    The steps are needed one by one for the variance, and are summed in another order than those of a `SurvivalCurve`:
+    the two areas agree to the last bits, and each keeps its own.
+    """
     table = risk_table(times, events)
     last = float(times.max())
     ended = table.survival.size > 0 and table.survival[-1] == 0

@@ -1,7 +1,7 @@
 """Survival statistics of weighted virtual patients.
 
 A virtual patient may stand in several rows, one for each branch of its future, weighted by the probability of that
-branch. Weights multiplied by ten move no curve, band or test. The sample size behind a band is Kish's effective size of
+branch. Weights multiplied by ten move no curve and no band. The sample size behind a band is Kish's effective size of
 the rows or `patients`, the number of patients of the trial whose band is wanted. Kish's size takes every row for a
 person of its own, so give `patients` whenever patients are split into branches. With weights of one all of it is the
 textbook estimate. Rows of weight zero are left out. Times share one unit, whichever it is. Bad input: `InputError`.
@@ -10,27 +10,13 @@ textbook estimate. Rows of weight zero are left out. Times share one unit, which
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...parameters.errors import InputError, RangeError
-
-# Columns of data that come from outside: lists of numbers, or one clear error.
-
-
-def list_of_numbers(where: str, name: str, values: ArrayLike) -> np.ndarray:
-    """The values as an array (n,) of floats; InputError if they are no numbers, no list, or none."""
-    try:
-        column = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
-        raise InputError(f"{where}: {name} is {values!r:.60}, and should be a list of numbers") from None
-    if column.ndim != 1 or column.size == 0:
-        raise InputError(f"{where}: {name} has shape {column.shape}, and should be a list, one value per patient")
-    return column
-
+from ...parameters.errors import RangeError
+from .checks import check, columns, half_width
 
 # A step that should end at one half can end at 0.5000000000000001, and the median must not jump to the next event.
 ROUNDING = 1e-9
@@ -76,9 +62,9 @@ class SurvivalCurve:
         variance = np.concatenate((np.zeros(self.times.size - greenwood.size), greenwood))
         inner = (self.survival > 0) & (self.survival < 1)
         log_survival = np.log(self.survival[inner])
-        half_width = NormalDist().inv_cdf(0.5 + self.level / 2) * np.sqrt(variance[inner]) / -log_survival
+        width = half_width("kaplan_meier", self.level) * np.sqrt(variance[inner]) / -log_survival
         bound = np.ones(self.times.size)
-        bound[inner] = np.exp(log_survival * np.exp(sign * half_width))
+        bound[inner] = np.exp(log_survival * np.exp(sign * width))
         if self.survival[-1] == 0:  # here the variance is infinite: the last upper bound that exists is carried on
             bound[-1] = 0.0 if sign > 0 else bound[-2:][0]
         return _frozen(bound)
@@ -101,7 +87,7 @@ class SurvivalCurve:
 
     def quantile(self, q: float) -> float:
         """First time by which a fraction `q` has had the event; infinite if that is never reached."""
-        _check("quantile", "q", q, 0 <= q <= 1, "between 0 and 1")
+        check("quantile", "q", q, 0 <= q <= 1, "between 0 and 1")
         return self._first_at_or_below(self.survival, 1.0 - q)
 
     def median(self) -> float:
@@ -131,9 +117,12 @@ class SurvivalCurve:
         return float(share @ self.times / share.sum())
 
     def restricted_mean(self, until: float) -> float:
-        """Mean time without event up to `until`: the area under the curve, which must be followed that long."""
+        """Mean time without event up to `until`: the area under the curve, which must be followed that long.
+
+        `restricted_mean.restricted_mean` says how sure it is, for patients without weights.
+        """
         right = 0 <= until < math.inf and (until <= self.followed_until or self.survival[-1] == 0)
-        _check("restricted_mean", "until", until, right, f"between 0 and the last follow-up at {self.followed_until:g}")
+        check("restricted_mean", "until", until, right, f"between 0 and the last follow-up at {self.followed_until:g}")
         return float(self.survival @ np.diff(np.minimum(np.append(self.times, until), until)))
 
     def at_risk(self, times: ArrayLike) -> np.ndarray:
@@ -154,12 +143,14 @@ def kaplan_meier(
     `event` is 1 or True for an event, 0 or False for censoring. `patients` is the sample size of the band, such as that
     of the trial to be compared with; without it Kish's size of the rows. `level` is the pointwise coverage.
     """
-    times, events, weights = _rows("kaplan_meier", weight, patients, time=time, event=event)
+    where = "kaplan_meier"
+    check(where, "patients", patients or 0.0, patients is None or 0 < patients < math.inf, "finite and more than 0")
+    times, events, weights = columns(where, time=time, event=event, weight=weight)
     rows_size = effective_size(weights)
     size = float(patients or rows_size)
-    _check("kaplan_meier", "level", level, 0 < level < 1, "between 0 and 1, such as 0.95")
+    half_width(where, level)  # says so if the level is none, which the band, drawn later, would not
     counts = weights if patients is None else weights * (size / weights.sum())
-    row_times, died, censored, followed = _life_table(times, events, counts)
+    row_times, died, censored, followed = life_table(times, events, counts)
     step = np.flatnonzero(died)
     event_times, survival = row_times[step], np.cumprod(1.0 - died[step] / followed[step])
     if event_times.size == 0 or event_times[0] > 0:
@@ -179,67 +170,13 @@ def kaplan_meier(
     )
 
 
-def logrank(
-    time: ArrayLike,
-    event: ArrayLike,
-    group: ArrayLike,
-    weight: ArrayLike | None = None,
-    *,
-    patients: float | None = None,
-) -> tuple[float, float]:
-    """Log-rank test of group 1 against group 0 (Mantel 1966): statistic z and its two-sided p.
-
-    z is positive if group 1 has more events than expected, and both values are NaN if no event tells the groups apart.
-    The weights of both groups together are scaled to Kish's size of the rows or to `patients`, the number in both arms.
-    """
-    times, events, groups, weights = _rows("logrank", weight, patients, time=time, event=event, group=group)
-    weights = weights * ((patients or effective_size(weights)) / weights.sum())
-    _, died_0, _, followed_0 = _life_table(times, events, weights * (1.0 - groups))
-    _, died_1, _, followed_1 = _life_table(times, events, weights * groups)
-    died, followed = died_0 + died_1, followed_0 + followed_1
-    share = followed_1 / followed
-    # Weights can take followed - 1 close to zero, where the correction for ties would explode. By its meaning it is a
-    # factor between zero and one, and with whole patients it stays there anyway.
-    ties = np.clip((followed - died) / np.maximum(followed - 1.0, np.finfo(float).tiny), 0.0, 1.0)
-    variance = float(np.sum(died * share * (1.0 - share) * ties))
-    if variance <= 0:
-        return math.nan, math.nan
-    z = float(np.sum(died_1 - died * share)) / math.sqrt(variance)
-    return z, math.erfc(abs(z) / math.sqrt(2.0))
-
-
-def hazard_ratio(time: ArrayLike, event: ArrayLike, group: ArrayLike, weight: ArrayLike | None = None) -> float:
-    """Hazard of group 1 over that of group 0: Cox 1972, partial likelihood, ties after Breslow 1974.
-
-    It is 0 or infinite if all events with both groups still followed fall in one group, and NaN if there are none.
-    """
-    times, events, groups, weights = _rows("hazard_ratio", weight, time=time, event=event, group=group)
-    _, died_0, _, followed_0 = _life_table(times, events, weights * (1.0 - groups))
-    _, died_1, _, followed_1 = _life_table(times, events, weights * groups)
-    both = (followed_0 > 0) & (followed_1 > 0)
-    total_0, total_1 = float(died_0[both].sum()), float(died_1[both].sum())
-    if total_0 == 0 or total_1 == 0:
-        return math.nan if total_0 == total_1 else (0.0 if total_1 == 0 else math.inf)
-    died, ratio = (died_0 + died_1)[both], followed_1[both] / followed_0[both]
-    log_ratio = 0.0
-    for _ in range(200):
-        odds = ratio * math.exp(log_ratio)
-        share = odds / (1.0 + odds)
-        newton = (total_1 - float(died @ share)) / float(died @ (share * (1.0 - share)))
-        # The information changes at most e-fold over a step of one, so that every step of at most one goes uphill.
-        log_ratio += min(max(newton, -1.0), 1.0)
-        if abs(newton) < 1e-12:
-            break
-    return math.exp(log_ratio)
-
-
 def weighted_quantile(values: ArrayLike, q: float, weight: ArrayLike | None = None) -> float:
     """Quantile of the weighted empirical distribution; where that is flat at `q`, the middle of the flat piece.
 
     With equal weights it is type 2 of Hyndman & Fan 1996, the usual median included. Infinite values are allowed.
     """
-    heights, weights = _rows("weighted_quantile", weight, values=values)
-    _check("weighted_quantile", "q", q, 0 <= q <= 1, "between 0 and 1")
+    heights, weights = columns("weighted_quantile", values=values, weight=weight)
+    check("weighted_quantile", "q", q, 0 <= q <= 1, "between 0 and 1")
     order = np.argsort(heights, kind="stable")
     heights, share = heights[order], np.cumsum(weights[order]) / weights.sum()
     first, last = np.minimum(np.searchsorted(share, (q - ROUNDING, q + ROUNDING)), heights.size - 1)
@@ -248,12 +185,12 @@ def weighted_quantile(values: ArrayLike, q: float, weight: ArrayLike | None = No
 
 def effective_size(weight: ArrayLike) -> float:
     """Number of equally weighted rows that carry as much information: (sum w)^2 / sum w^2 (Kish 1965)."""
-    weights = _rows("effective_size", weight, weight=weight)[-1]
+    (weights,) = columns("effective_size", weight=weight)
     relative = weights / weights.max()
     return float(relative.sum() ** 2 / (relative @ relative))
 
 
-def _life_table(times: np.ndarray, events: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, ...]:
+def life_table(times: np.ndarray, events: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, ...]:
     """Distinct times in order, and at each the events, the censorings and the number still followed just before."""
     order = np.argsort(times, kind="stable")
     ordered = times[order]
@@ -269,41 +206,8 @@ def _frozen(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _check(where: str, name: str, value: float, right: bool | np.bool_, wanted: str) -> None:
-    if not right:
-        raise RangeError(f"{where}: {name} is {value:g}, and should be {wanted}")
-
-
 def _moments(times: ArrayLike) -> np.ndarray:
     moments = np.asarray(times, dtype=float)
     if np.isnan(moments).any():
         raise RangeError(f"survival curve: it was asked for at {times!r:.60}, and the times should be numbers")
     return moments
-
-
-def _rows(where: str, weight: ArrayLike | None, size: float | None = None, /, **columns: ArrayLike) -> list[np.ndarray]:
-    """Check the columns and the weights, put these last, and leave out the rows of weight zero."""
-    _check(where, "patients", size or 0.0, size is None or 0 < size < math.inf, "finite and more than 0")
-    rows = [_column(where, name, values) for name, values in columns.items()]
-    rows.append(np.ones(rows[0].size) if weight is None else _column(where, "weight", weight))
-    for name, column in zip((*columns, "weight"), rows, strict=True):
-        if column.size != rows[0].size:
-            raise InputError(f"{where}: {name} has {column.size} rows, and should have {rows[0].size}")
-    _check(where, "the sum of the weights", rows[-1].sum(), 0 < rows[-1].sum() < math.inf, "finite and more than 0")
-    rows = [column[rows[-1] > 0] for column in rows]
-    if "group" in columns and rows[2].min() == rows[2].max():
-        raise InputError(f"{where}: group is {rows[2][0]:g} in every row that has a weight, and 0 and 1 should occur")
-    return rows
-
-
-def _column(where: str, name: str, values: ArrayLike) -> np.ndarray:
-    column = list_of_numbers(where, name, values)
-    if name in ("event", "group"):
-        good, wanted = (column == 0) | (column == 1), "0 or 1"
-    elif name == "values":
-        good, wanted = ~np.isnan(column), "a number"
-    else:
-        good, wanted = (column >= 0) & (column < np.inf), "finite and not negative"
-    row = int(np.argmin(good))
-    _check(where, f"{name}[{row}]", column[row], good[row], wanted)
-    return column

@@ -1,6 +1,7 @@
 """Hazard ratio and the test of its constancy: published examples, lifelines, and the likelihood itself as referees."""
 
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,7 @@ from hypothesis import strategies as st
 from lifelines import CoxPHFitter
 from lifelines.statistics import proportional_hazard_test
 
-from perdure.model.statistics.cox import TRANSFORMS, cox_ratio, proportional_hazards
-from perdure.model.statistics.survival import hazard_ratio
+from perdure.model.statistics.cox import TIES, TRANSFORMS, hazard_ratio, proportional_hazards
 
 # Freireich 1963, Blood 21:699 (mercaptopurine, then placebo); Miller 1981, Survival Analysis, p. 49 (maintained, not).
 TREATED = [6, 6, 6, 7, 10, 13, 16, 22, 23, 6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35]
@@ -49,7 +49,7 @@ def frame(time: np.ndarray, event: np.ndarray, group: np.ndarray, stratum: np.nd
 def test_the_leukaemia_trials_have_their_published_ratio(
     data: tuple[np.ndarray, ...], log_ratio: float, log_se: float, z: float, p: float
 ) -> None:
-    found = cox_ratio(*data)
+    found = hazard_ratio(*data)
     assert math.log(found.value) == pytest.approx(log_ratio, abs=5e-4)
     assert (found.log_se, found.z, found.p) == (
         pytest.approx(log_se, abs=1e-4), pytest.approx(z, abs=0.005), pytest.approx(p, rel=0.02)
@@ -61,7 +61,7 @@ def test_the_leukaemia_trials_have_their_published_ratio(
 @pytest.mark.parametrize("stratified", [False, True])
 def test_the_ratio_is_that_of_lifelines(seed: int, ties: bool, stratified: bool) -> None:
     data = trial(seed, ties=ties)
-    found = cox_ratio(*data[:3], stratum=data[3] if stratified else None, level=0.9)
+    found = hazard_ratio(*data[:3], stratum=data[3] if stratified else None, level=0.9)
     rows, strata = (frame(*data), ["stratum"]) if stratified else (frame(*data).drop(columns="stratum"), None)
     referee = CoxPHFitter(alpha=0.1).fit(rows, "time", "event", strata=strata, fit_options={"precision": 1e-12})
     line = referee.summary.loc["group"]
@@ -72,8 +72,39 @@ def test_the_ratio_is_that_of_lifelines(seed: int, ties: bool, stratified: bool)
 
 @SEEDS
 def test_without_ties_efron_and_breslow_are_one(seed: int) -> None:
-    time, event, group, _ = trial(seed, ties=False)
-    assert cox_ratio(time, event, group).value == pytest.approx(hazard_ratio(time, event, group), rel=1e-9)
+    time, event, group, stratum = trial(seed, ties=False)
+    efron, breslow = (hazard_ratio(time, event, group, stratum=stratum, ties=ties) for ties in TIES)
+    assert efron.value != 1
+    assert astuple(breslow) == pytest.approx(astuple(efron), rel=1e-9)
+
+
+@SEEDS
+def test_the_interval_with_ties_after_breslow_is_that_of_the_curvature_of_its_likelihood(seed: int) -> None:
+    time, event, group, stratum = trial(seed)
+
+    def minus_log_likelihood(log_ratio: float) -> float:
+        risk = np.exp(log_ratio * group)
+        followed = (time >= time[:, None]) & (stratum == stratum[:, None])
+        return float(np.sum((np.log(followed @ risk) - np.log(risk))[event]))
+
+    ratio = hazard_ratio(time, event, group, stratum=stratum, ties="breslow", level=0.9)
+    best, h = math.log(ratio.value), 1e-3
+    below, here, above = (minus_log_likelihood(best + step) for step in (-h, 0.0, h))
+    assert (above - below) / (2 * h) == pytest.approx(0.0, abs=1e-4)
+    assert ratio.log_se == pytest.approx(h / math.sqrt(above - 2 * here + below), rel=1e-4)
+    assert math.log(ratio.high / ratio.low) == pytest.approx(2 * 1.6448536 * ratio.log_se, rel=1e-6)
+    assert (ratio.z, ratio.p) == pytest.approx((best / ratio.log_se, math.erfc(abs(ratio.z) / math.sqrt(2))), rel=1e-9)
+
+
+@SEEDS
+def test_weighted_rows_have_a_ratio_in_every_stratum_and_nothing_that_needs_a_number_of_patients(seed: int) -> None:
+    time, event, group, stratum = trial(seed)
+    weight = np.random.default_rng(seed).integers(0, 4, time.size)
+    weighted = hazard_ratio(time, event, group, weight, stratum=stratum, ties="breslow")
+    repeated = hazard_ratio(*(np.repeat(column, weight) for column in (time, event, group)), ties="breslow",
+                            stratum=np.repeat(stratum, weight))  # fmt: skip
+    assert weighted.value == pytest.approx(repeated.value, rel=1e-12)
+    assert np.isnan(astuple(weighted)[1:]).all()
 
 
 def log_likelihood(beta: float, theta: float, data: Columns, clock: dict[float, float]) -> float:
@@ -108,7 +139,7 @@ def test_the_test_of_proportional_hazards_is_the_score_test_of_the_likelihood(tr
     data = time, event, group, stratum if stratified else np.zeros(60)
     clock = clock_of(transform, time, event)
     spread = float(np.std(list(clock.values())))
-    beta = math.log(cox_ratio(time, event, group, stratum=data[3]).value)
+    beta = math.log(hazard_ratio(time, event, group, stratum=data[3]).value)
     h, k = 1e-3, 1e-3 / spread
 
     def at(i: int, j: int) -> float:
@@ -171,7 +202,7 @@ def test_under_proportional_hazards_the_test_rejects_as_often_as_it_should() -> 
 def test_laws_of_the_ratio(rows: list[tuple[int, bool, bool, int]]) -> None:
     time, event, group, stratum = (np.array(column) for column in zip(*rows, strict=True))
     assume(group.any() and not group.all())
-    once, swapped = (cox_ratio(time, event, arm, stratum=stratum) for arm in (group, ~group))
+    once, swapped = (hazard_ratio(time, event, arm, stratum=stratum) for arm in (group, ~group))
     if 0 < once.value < math.inf:
         inverse = (1 / swapped.value, 1 / swapped.high, 1 / swapped.low, -swapped.z, swapped.p)
         np.testing.assert_allclose((once.value, once.low, once.high, once.z, once.p), inverse, rtol=1e-6, atol=1e-9)
@@ -180,8 +211,10 @@ def test_laws_of_the_ratio(rows: list[tuple[int, bool, bool, int]]) -> None:
         assert swapped.value == (math.inf if once.value == 0 else 0) or math.isnan(once.value) is math.isnan(
             swapped.value
         )
-    assert cox_ratio(2 * time, event, group).value == pytest.approx(cox_ratio(time, event, group).value, nan_ok=True)
-    whole, one = cox_ratio(time, event, group), cox_ratio(time, event, group, stratum=np.ones(time.size))
+    assert hazard_ratio(2 * time, event, group).value == pytest.approx(
+        hazard_ratio(time, event, group).value, nan_ok=True
+    )
+    whole, one = hazard_ratio(time, event, group), hazard_ratio(time, event, group, stratum=np.ones(time.size))
     np.testing.assert_array_equal((whole.value, whole.log_se), (one.value, one.log_se))
 
 
@@ -197,11 +230,11 @@ def test_laws_of_the_test_of_proportional_hazards(rows: list[tuple[int, bool, bo
 
 
 def test_groups_that_are_separated_have_a_ratio_of_zero_or_infinity_and_no_test() -> None:
-    none = cox_ratio([1, 2, 3, 4], [1, 1, 0, 0], [0, 0, 1, 1])
+    none = hazard_ratio([1, 2, 3, 4], [1, 1, 0, 0], [0, 0, 1, 1])
     assert (none.value, none.low, none.high, none.log_se) == (0.0, 0.0, math.inf, math.inf)
     assert np.isnan([none.z, none.p]).all()
-    assert cox_ratio([1, 2, 3, 4], [1, 1, 0, 0], [1, 1, 0, 0]).value == math.inf
-    silent = cox_ratio([1, 2, 3], [0, 0, 0], [0, 1, 1])
+    assert hazard_ratio([1, 2, 3, 4], [1, 1, 0, 0], [1, 1, 0, 0]).value == math.inf
+    silent = hazard_ratio([1, 2, 3], [0, 0, 0], [0, 1, 1])
     assert np.isnan([silent.value, silent.low, silent.high, silent.log_se, silent.z, silent.p]).all()
     assert math.isnan(proportional_hazards([1, 2, 3, 4], [1, 1, 0, 0], [0, 0, 1, 1]).z)
     assert math.isnan(proportional_hazards([1, 1, 2, 2], [1, 1, 0, 0], [0, 1, 0, 1]).z)
@@ -210,6 +243,6 @@ def test_groups_that_are_separated_have_a_ratio_of_zero_or_infinity_and_no_test(
 def test_one_of_thousands_is_no_reason_to_diverge() -> None:
     time, event, group = np.arange(1, 5001), np.ones(5000), np.zeros(5000)
     group[::2], event[2::2] = 1, 0
-    found = cox_ratio(time, event, group)
+    found = hazard_ratio(time, event, group)
     assert math.isfinite(found.log_se)
-    assert found.value == pytest.approx(hazard_ratio(time, event, group), rel=1e-9)
+    assert found.value == pytest.approx(hazard_ratio(time, event, group, ties="breslow").value, rel=1e-9)

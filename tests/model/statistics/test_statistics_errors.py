@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from perdure.model.statistics.cox import cox_ratio, proportional_hazards
+from perdure.model.statistics.cox import hazard_ratio, proportional_hazards
 from perdure.model.statistics.logrank import max_combo, weighted_logrank
 from perdure.model.statistics.proportions import (
     clopper_pearson,
@@ -33,7 +33,7 @@ GOOD = [1.0, 2.0, 3.0, 4.0], [1, 1, 0, 1], [0, 1, 0, 1]
 COMPARE = [
     weighted_logrank,
     max_combo,
-    cox_ratio,
+    hazard_ratio,
     proportional_hazards,
     lambda time, event, group: restricted_mean_difference(time, event, group, 2.0),
     lambda time, event, group: landmark_difference(time, event, group, 2.0),
@@ -85,7 +85,7 @@ def test_strata_that_are_wrong_are_named(compare: Callable[..., object]) -> None
         ),
         (lambda: max_combo(*GOOD, weights=[(0, math.nan)]), r"max_combo: gamma is nan"),
         (lambda: max_combo(*GOOD, weights=[]), r"max_combo: there are 0 weights, and should be 1 to 10"),
-        (lambda: cox_ratio(*GOOD, level=95), r"cox_ratio: level is 95, and should be between 0 and 1"),
+        (lambda: hazard_ratio(*GOOD, level=95), r"hazard_ratio: level is 95, and should be between 0 and 1"),
         (lambda: proportional_hazards([0, 0, 2, 3], [1, 1, 1, 1], GOOD[2], transform="log"), r"an event has time 0"),
         (lambda: restricted_mean([1, 2], [1, 0], 3), r"until is 3, and should be above 0 and no later than .* at 2"),
         (lambda: restricted_mean([1, 2], [1, 0], 0), r"until is 0, and should be above 0"),
@@ -118,6 +118,13 @@ def test_strata_that_are_wrong_are_named(compare: Callable[..., object]) -> None
 def test_a_choice_that_is_wrong_is_answered_with_what_is_right(call: Callable[[], object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_weights_and_ties_that_do_not_go_together_are_named() -> None:
+    with pytest.raises(InputError, match=r"hazard_ratio: ties = 'efron' counts whole patients, .* need ties = 'bres"):
+        hazard_ratio(*GOOD, [1, 0.5, 1, 1])
+    with pytest.raises(UnknownNameError, match=r"There is no way with ties 'breslau'\. Did you mean 'breslow'\?"):
+        hazard_ratio(*GOOD, ties="breslau")
 
 
 def test_an_unknown_transform_is_answered_with_its_neighbours() -> None:
