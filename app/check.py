@@ -16,7 +16,7 @@ def check(
         "reference"
     ),
 ) -> None:
-    """Check published findings of an experiment against the model; exit code 1 if one is news that is not reproduced."""
+    """Check known findings of an experiment against the model; exit code 1 if a miss among them is news."""
     from perdure.reports.experiment_report import findings_text, reasons
     from perdure.reports.registry import checked_experiments, find_checked
 
