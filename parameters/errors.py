@@ -24,11 +24,37 @@ from difflib import get_close_matches
 
 
 class PerdureError(Exception):
-    """Root of every error that perdure raises on purpose."""
+    """Root of every error that perdure raises on purpose.
+
+    Its children are `InputError` (what a user gave is wrong) and `RunError` (the computation failed); the tree stands
+    at the top of `parameters.errors`. The message says what, where, its value, and what would be right.
+
+    Examples
+    --------
+    >>> from perdure import PerdureError, infuse
+    >>> try:
+    ...     infuse("ide_cell")
+    ... except PerdureError as problem:
+    ...     print(type(problem).__name__)
+    UnknownNameError
+    """
 
 
 class InputError(PerdureError, ValueError):
-    """Something a user gave is wrong."""
+    """Something a user gave is wrong; a `ValueError` too, and exit code 2 of the command line.
+
+    Unknown names, units that do not fit, numbers outside their range, malformed files and contradictions have classes
+    of their own below it.
+
+    Examples
+    --------
+    >>> from perdure import InputError, give
+    >>> try:
+    ...     give("lenalidomide", "10 kg/m", start=0, months=1)
+    ... except InputError as problem:
+    ...     print(type(problem).__name__)
+    UnitError
+    """
 
 
 class UnknownNameError(InputError):

@@ -106,16 +106,39 @@ class Draws:
 
 
 def draw(parameters: ParameterSet, n: int, seed: int, *, first: int = 0) -> Draws:
-    """Draw the randomness of `n` virtual patients; patient i is the same whatever `n` and the parameters are.
+    """Draw the randomness of virtual patients, before any parameter is known.
 
-    Only what differs between the patients of some product or population is drawn at once; any other name is drawn
-    when it is asked for. `first` is the number of the first of them: `draw(parameters, 10, seed, first=90)` are the
-    last ten of a hundred.
+    Patient i is the same whatever `n` and the parameters are, so that arms, regimens and posterior draws are compared
+    on the same people (common random numbers). Names that differ between patients are drawn at once, others when asked
+    for.
+
+    Parameters
+    ----------
+    parameters
+        The catalogue, at the estimate or at a posterior draw; it says what differs between patients.
+    n
+        Number of virtual patients.
+    seed
+        Root of their random streams, a whole number of at least 0.
+    first
+        Number of the first patient: `draw(parameters, 10, seed, first=90)` are the last ten of a hundred.
+
+    Returns
+    -------
+    Draws
+        Standard normals and uniforms by name, arrays (n,), without unit.
 
     Raises
     ------
     RangeError
-        If `n` is not a positive whole number, or `first` or the seed is negative.
+        If `n` is not a positive whole number, or `first` or the seed is not a whole number of at least 0.
+
+    Examples
+    --------
+    >>> from perdure import draw, read_catalogue
+    >>> ten, last = draw(read_catalogue(), 10, 1), draw(read_catalogue(), 1, 1, first=9)
+    >>> bool(ten.normal_of("k_expansion")[9] == last.normal_of("k_expansion")[0])
+    True
     """
     if int(n) != n or n < 1:
         raise RangeError(f"number of virtual patients = {n}; expected a whole number of at least 1.")
@@ -149,16 +172,47 @@ def _varying(parameters: ParameterSet) -> tuple[str, ...]:
 def make_patients(
     parameters: ParameterSet, draws: Draws, *, product: str | Sequence[str] = "", population: str = ""
 ) -> Mapping[str, np.ndarray]:
-    """Parameters of every virtual patient, by name: arrays of shape (n,).
+    """Parameters of every virtual patient, by name.
 
     A parameter with a spread is log-normal around its typical value (with the correlations of the population),
     kept inside its range [low, high]. A parameter with `drawn_with` is a trait: its own value in patients who
     have it (with the probability named there), zero in the others.
 
-    `product` may be several products in the order in which they are given. Whatever is a product's own (`of_product`)
-    then has one more entry for each product after the first: `k_expansion_2`, `k_expansion_3`. What a patient's cells
-    are like with one product tells something of the next (`fraction_shared_between_products` is the correlation with
-    the first), and everything if it is the same product again. Who is prone to a trait is so with every product.
+    Parameters
+    ----------
+    parameters
+        The catalogue, at the estimate or at a posterior draw.
+    draws
+        The randomness of the patients, as `draw` gives it.
+    product
+        Key of a CAR-T product, or of several in the order in which they are given. Whatever is a product's own
+        (`of_product`) then has one more entry for each further product: `k_expansion_2`, `k_expansion_3`. What a
+        patient's cells are like with one product tells something of the next (`fraction_shared_between_products` is the
+        correlation with the first), and everything if it is the same product again. Who is prone to a trait is so with
+        every product.
+    population
+        Key of a population, such as 'late_line'.
+
+    Returns
+    -------
+    mapping of arrays (n,)
+        By name, each in the unit that the catalogue gives it.
+
+    Raises
+    ------
+    UnknownNameError
+        If a product, the population, or a parameter that they name is not known.
+    InputError
+        If the correlations of the population contradict each other.
+
+    Examples
+    --------
+    >>> from perdure import draw, make_patients, read_catalogue
+    >>> catalogue = read_catalogue()
+    >>> people = draw(catalogue, 20, seed=1)
+    >>> patients = make_patients(catalogue, people, product="ide_cel", population="late_line")
+    >>> patients["k_growth_tumour"].shape, catalogue["k_growth_tumour"].unit
+    ((20,), '1/day')
     """
     first, *further = (product,) if isinstance(product, str) else tuple(product) or ("",)
     typical, spreads = parameters.typical(first, population), parameters.spreads(population, first)

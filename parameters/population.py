@@ -53,12 +53,34 @@ class _File(BaseModel):
 
 
 def read_population(path: Path) -> tuple[Population, tuple[Parameter, ...]]:
-    """Read a population file: the population, and the parameters it changes.
+    """Read a population file: whom a trial enrols, and the parameters that differ in them.
+
+    Parameters
+    ----------
+    path
+        A TOML file; its name without the ending is the key of the population.
+
+    Returns
+    -------
+    tuple of Population and tuple of Parameter
+        The population with its correlations (of the logarithms, between patients), and its values, factors and spreads,
+        each with its unit and source.
 
     Raises
     ------
-    FileError, UnknownNameError
-        If the file is malformed, has an unknown key, or a number without a source.
+    FileError
+        If the file is missing or malformed, or has a number without a source.
+    UnknownNameError
+        If it has an unknown key, or a source that is not known.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import perdure
+    >>> shipped = Path(perdure.__file__).parent / "parameters" / "populations" / "late_line.toml"
+    >>> population, parameters = perdure.read_population(shipped)
+    >>> population.title
+    'late-line relapsed and refractory myeloma'
     """
     path = Path(path)
     try:
