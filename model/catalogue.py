@@ -13,13 +13,27 @@ _COARSE = (("BCMA", 2), ("GPRC5D", 2))
 
 @cache
 def read_catalogue() -> ParameterSet:
-    """All shipped numbers before any calibration: literature values, priors and assumptions.
+    """All shipped parameters before any calibration: literature values, priors and assumptions.
+
+    Returns
+    -------
+    ParameterSet
+        Parameters by id (`catalogue["k_kill_max"]`), each with value, unit, range, source and prior.
 
     Raises
     ------
     UnitError
-        If a flow of the model does not come out in the unit of its state per day with these numbers: the model is
+        If a flow of the model does not come out in the unit of its state per day with these parameters: the model is
         checked here, once, so that the integrator may see floats only.
+    FileError
+        If a shipped file was changed and is malformed.
+
+    Examples
+    --------
+    >>> from perdure import read_catalogue
+    >>> growth = read_catalogue()["k_growth_tumour"]
+    >>> growth.low < growth.value < growth.high, growth.unit
+    (True, '1/day')
     """
     base = read_set()
     drugs = [therapy for therapy in read_therapies() if therapy.kind == "drug"]

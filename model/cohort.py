@@ -414,6 +414,8 @@ def simulate_cohort(
 
     Parameters
     ----------
+    cohort
+        Virtual patients that are made when they are simulated (`model.cohort.Cohort`).
     regimens, reduce
         By names of your choice: `{"alone": infuse("cilta_cel")}` and `{"endpoints": Endpoints(Visits(months=60))}`
         are read as `result["alone"]["endpoints"]`.
@@ -423,8 +425,16 @@ def simulate_cohort(
         A `dask.distributed.Client`: the parts are then computed by its workers. By default, by threads.
     keep
         Folder for finished parts. The same call with the same folder goes on where it was cut off.
+    solver
+        How to integrate; `Solver()` by default.
     progress
         Called as `progress(done, planned)` whenever a part has been counted.
+
+    Returns
+    -------
+    CohortResult
+        By name of regimen and reduction; shape and unit are those of the reduction. The same bits for any number of
+        threads or workers.
 
     Raises
     ------
@@ -432,6 +442,16 @@ def simulate_cohort(
         If there is nothing to simulate, or a regimen gives another CAR-T product than that of the cohort.
     SimulationError
         If none of the patients of a scenario could be integrated.
+
+    Examples
+    --------
+    >>> from perdure import Visits, infuse, read_calibration, simulate_cohort
+    >>> from perdure.model.cohort import Cohort, Endpoints
+    >>> cohort = Cohort(read_calibration().parameters(), n=20, seed=1, product="ide_cel", population="late_line")
+    >>> reduce = {"endpoints": Endpoints(Visits(months=6.0))}
+    >>> result = simulate_cohort(cohort, {"alone": infuse("ide_cel")}, reduce=reduce)
+    >>> result["alone"]["endpoints"].overall_response_rate > 0.5
+    True
     """
     solver = solver or Solver()
     settings = _settings(cohort, regimens, reduce, draws, replace(solver, workers=1))

@@ -75,7 +75,27 @@ DAYS_PER_YEAR = 365.25
 
 @dataclass(frozen=True)
 class Visits:
-    """When a trial looks: response assessments every so many days, for so many months."""
+    """When a trial looks: response assessments every so many days, for so many months.
+
+    Attributes
+    ----------
+    every
+        Days between assessments; the baseline is on day 0.
+    months
+        Follow-up in months of 30.4375 days.
+
+    Raises
+    ------
+    RangeError
+        If a number is not positive, follow-up holds fewer than three visits, or there are more than 160.
+
+    Examples
+    --------
+    >>> from perdure import Visits
+    >>> visits = Visits(every=28.0, months=6.0)
+    >>> len(visits.days), visits.until
+    (7, 182.625)
+    """
 
     every: float = 28.0
     months: float = 60.0
@@ -119,8 +139,46 @@ BY_BRANCH = ("weight", "persistence", "least_tumour", "tumour_at_progression")
 class Outcomes:
     """What a trial would report of its virtual patients; arrays (2, n) have the branches relapse and eradicated.
 
-    Days count from the first infusion. `tumour_at_progression` (2, n) are the cells at the visit that shows it, NaN
-    without progression.
+    Days count from the start of the line, which is the first infusion where nothing else is said. Arrays (n,) are those
+    of the patient in both branches. Response and progression are by Kumar 2016 (IMWG, serum criteria).
+
+    Attributes
+    ----------
+    visits
+        When was looked.
+    weight : array (2, n)
+        Probability of each branch.
+    responses
+        Response and progression in each branch (`imwg.Response`), days.
+    death : array (n,)
+        Day of death without progression.
+    c_max, t_max, auc_28 : array (n,)
+        Peak of CAR-T cells (cells/uL), its day, and the area under the curve to day 28 (cells/uL x days).
+    persistence : array (2, n)
+        Last day on which CAR-T cells are above the limit of the assay.
+    least_tumour : array (2, n)
+        Lowest tumour at a visit, cells.
+    density_before, density_at_progression : array (n,)
+        Mean antigen density on day 0 and at the visit that shows progression (molecules/cell), NaN without it.
+    tumour_at_progression : array (2, n)
+        Cells at the visit that shows progression, NaN without it.
+    cause_shares : array (n, causes)
+        Share of each cause (`relapse.CAUSES`) in the relapse; zero without progression.
+    soluble_bcma : array (n, visits)
+        Soluble BCMA at the visits, relative to the baseline.
+    marrow_cells : array (n,)
+        Cells of the marrow, of which residual disease is a share.
+    usable : array (n,)
+        1, or 0 for patients that could not be integrated.
+
+    Examples
+    --------
+    >>> from perdure import treat
+    >>> outcomes = treat("ide-cel", patients=20, months=6.0).outcomes
+    >>> outcomes.weight.shape, outcomes.n
+    ((2, 20), 20)
+    >>> outcomes.overall_response_rate > 0.5
+    True
     """
 
     visits: Visits
@@ -146,12 +204,24 @@ class Outcomes:
         return self.weight.shape[1]
 
     def among(self, keep: np.ndarray) -> "Outcomes":
-        """The same with only some patients counted: `keep` (n,) or, by branch, (2, n); others get no weight."""
+        """The same with only some patients counted: `keep` (n,) or, by branch, (2, n); others get no weight.
+
+        Returns
+        -------
+        Outcomes
+            With as many patients as before; `weight` is multiplied by `keep`.
+        """
         return replace(self, weight=self.weight * keep)
 
     @classmethod
     def concatenate(cls, parts: "Sequence[Outcomes]") -> "Outcomes":
-        """Outcomes of several groups of patients, seen at the same visits, as those of one arm."""
+        """Outcomes of several groups of patients, seen at the same visits, as those of one arm.
+
+        Returns
+        -------
+        Outcomes
+            Of n_1 + n_2 + ... patients, in the order of the parts.
+        """
         values: dict[str, Any] = {"visits": parts[0].visits}
         for field in fields(cls):
             columns = [getattr(part, field.name) for part in parts]
@@ -175,7 +245,13 @@ class Outcomes:
         return (self.weight * self.usable).ravel()
 
     def rate(self, holds: np.ndarray) -> float:
-        """Weighted share of virtual patients for whom `holds` (2, n) is true."""
+        """Weighted share of virtual patients for whom `holds` (2, n) is true.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+        """
         return float(np.sum(self.flat_weight * holds.ravel()) / np.sum(self.flat_weight))
 
     @cached_property
@@ -194,16 +270,37 @@ class Outcomes:
         return self.rate(self.best >= CR)
 
     def mrd_negative(self, limit: str = "1e-5") -> np.ndarray:
-        """Whether the tumour ever falls below the limit, as a share of marrow cells: (2, n)."""
+        """Whether the tumour ever falls below the limit ('1e-5', '1e-6'), as a share of marrow cells.
+
+        Returns
+        -------
+        array (2, n)
+            Yes or no, by branch; `rate` makes a share of it.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such limit.
+        """
         if limit not in MRD_LIMITS:
             raise unknown("limit of residual disease", limit, MRD_LIMITS)
         return self.least_tumour < MRD_LIMITS[limit] * self.marrow_cells
 
     def progression(self, dated: str = "visit") -> np.ndarray:
-        """Day of progression (2, n).
+        """Day of progression.
 
         `visit` is the visit that shows it. `expected` is the crossing plus half the gap between visits: the mean of
         the visit dates over the phase of the visits, continuous in the parameters and so made for fitting.
+
+        Returns
+        -------
+        array (2, n)
+            Days, by branch; infinite where none is seen.
+
+        Raises
+        ------
+        UnknownNameError
+            If `dated` is neither 'visit' nor 'expected'.
         """
         if dated == "visit":
             return np.stack([response.shown for response in self.responses])
@@ -212,12 +309,29 @@ class Outcomes:
         raise unknown("way to date progression", dated, ("visit", "expected"))
 
     def progression_free(self, dated: str = "visit", *, patients: float | None = None) -> SurvivalCurve:
-        """Progression-free survival from infusion in months: progression, or death without it."""
+        """Progression-free survival: progression, or death without it.
+
+        Returns
+        -------
+        SurvivalCurve
+            Months from the start of the line. Its band is that of as many patients as were simulated, or of `patients`.
+        """
         day = np.minimum(self.progression(dated), self.death)
         return self._curve(day, self.flat_weight > 0, 0.0, patients)
 
     def duration_of_response(self, dated: str = "visit", *, patients: float | None = None) -> SurvivalCurve:
-        """Time from the first confirmed response to progression or death, in months, among responders."""
+        """Time from the first confirmed response to progression or death, among responders.
+
+        Returns
+        -------
+        SurvivalCurve
+            Months from the response. Its band is that of as many responders as were simulated, or of `patients`.
+
+        Raises
+        ------
+        InputError
+            If nobody responds.
+        """
         day = np.minimum(self.progression(dated), self.death)
         first = np.stack([response.first_response for response in self.responses])
         responders = ((self.best >= PR) & np.isfinite(first) & (first < day)).ravel() & (self.flat_weight > 0)
@@ -232,7 +346,13 @@ class Outcomes:
         return kaplan_meier(time[keep], event[keep], self.flat_weight[keep], patients=people)
 
     def cause_share(self) -> np.ndarray:
-        """Share of each cause (`relapse.CAUSES`) among all relapses of the population."""
+        """Share of each cause (`relapse.CAUSES`) among all relapses of the population.
+
+        Returns
+        -------
+        array (causes,)
+            They add up to 1; NaN if nobody relapses.
+        """
         weight = (self.weight[0] * self.usable)[:, None]
         total = float(np.sum(weight * self.cause_shares))
         return (
@@ -243,14 +363,43 @@ class Outcomes:
 
 
 def outcomes(solution: Solution, patients: Mapping[str, np.ndarray], draws: Draws, visits: Visits) -> Outcomes:
-    """Endpoints of a simulation recorded on `visits.grid`.
+    """Endpoints of a simulation that was recorded on `visits.grid`: response, progression, kinetics, persistence.
 
-    Patients that could not be integrated get weight zero; their share is `solution.failed_share`.
+    Response and progression by Kumar 2016 (IMWG, serum criteria). Patients that could not be integrated get weight
+    zero; their share is `solution.failed_share`.
+
+    Parameters
+    ----------
+    solution
+        The simulation.
+    patients
+        Parameters of its patients by name, arrays (n,).
+    draws
+        Their randomness: errors of the assay, and death without progression.
+    visits
+        When is looked.
+
+    Returns
+    -------
+    Outcomes
+        Arrays (2, n) by branch and (n,), in days, cells, cells/uL and molecules/cell as each says.
 
     Raises
     ------
-    InputError, SimulationError
-        If a visit was not recorded; if no patient could be integrated.
+    InputError
+        If a visit was not recorded.
+    SimulationError
+        If no patient could be integrated.
+
+    Examples
+    --------
+    >>> from perdure import Visits, draw, infuse, make_patients, outcomes, read_calibration, simulate
+    >>> numbers, visits = read_calibration().parameters(), Visits(months=6.0)
+    >>> people = draw(numbers, 20, seed=1)
+    >>> patients = make_patients(numbers, people, product="ide_cel", population="late_line")
+    >>> solution = simulate(patients, infuse("ide_cel"), times=visits.grid)
+    >>> outcomes(solution, patients, people, visits).progression().shape
+    (2, 20)
     """
     usable = np.isfinite(solution.eradication)
     if not usable.any():

@@ -84,9 +84,39 @@ def death_after_progression(
 
 
 def overall_survival(outcomes: Outcomes, death_after: np.ndarray, *, patients: float | None = None) -> SurvivalCurve:
-    """Overall survival in months from the start of the line: death without progression, or after it (2, n).
+    """Overall survival: death without progression, or after it.
 
     Branches count with their weights. The curve ends with the follow-up: who would progress later is not yet known to.
+
+    Parameters
+    ----------
+    outcomes
+        Endpoints of the line.
+    death_after : array (2, n)
+        Day of death after progression, as `death_after_progression` gives it (its hazard and source are at the top of
+        `model.overall_survival`); infinite without progression.
+    patients
+        Sample size of the band; by default the number of patients simulated.
+
+    Returns
+    -------
+    SurvivalCurve
+        Months from the start of the line.
+
+    Raises
+    ------
+    InputError
+        If no patient counts.
+
+    Examples
+    --------
+    >>> from perdure import overall_survival, treat
+    >>> from perdure.model.overall_survival import death_after_progression
+    >>> arm = treat("ide-cel", patients=20, months=6.0)
+    >>> seen = arm.outcomes
+    >>> death = death_after_progression(arm.patients, seen.progression(), seen.tumour_at_progression, arm.people)
+    >>> overall_survival(seen, death).at(6.0) >= seen.progression_free().at(6.0)
+    True
     """
     day = np.minimum(outcomes.death, death_after).ravel()
     until, keep = outcomes.visits.until, outcomes.flat_weight > 0

@@ -19,14 +19,21 @@ from .system.system import System
 
 
 def reproduce(path: str | Path, *, system: System | None = None, rules: Sequence[Rule] = ()) -> Solution:
-    """Simulate the patient of a file that `Failure.write` wrote: the same failure, to the bit on the same processor.
+    """Simulate a patient that could not be integrated once more, from the file that `Failure.write` wrote.
 
     Parameters
     ----------
+    path
+        The JSON file; a run keeps them in its folder 'failures'.
     system
         The system that failed; may be omitted if it was the shipped one for myeloma.
     rules
         The rules of the simulation that failed, if it had any.
+
+    Returns
+    -------
+    Solution
+        Of one patient, with courses (1, times) in `units`: the same failure, to the bit on the same processor.
 
     Raises
     ------
@@ -34,6 +41,16 @@ def reproduce(path: str | Path, *, system: System | None = None, rules: Sequence
         If the file is missing or is not one of a failure.
     InputError
         If the system or the rules are missing or are not those that failed, or it ran compiled and llvmlite is absent.
+
+    Examples
+    --------
+    >>> from perdure import Solver, draw, infuse, make_patients, read_catalogue, reproduce, simulate
+    >>> catalogue = read_catalogue()
+    >>> patients = make_patients(catalogue, draw(catalogue, 2, seed=1), product="ide_cel", population="late_line")
+    >>> solution = simulate(patients, infuse("ide_cel"), times=range(0, 366), solver=Solver(most_steps=10))
+    >>> path = solution.failures[0].write("failures")
+    >>> reproduce(path).failures[0].reason
+    'more steps than allowed'
     """
     content = _read(Path(path))
     try:

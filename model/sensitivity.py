@@ -85,6 +85,8 @@ def sensitivities(
 ) -> Sensitivities:
     """Differentiate what `simulate` computes with respect to the logarithms of parameters.
 
+    A patient and its perturbed copies make the same steps (internal numerical differentiation, Bock 1981).
+
     Parameters
     ----------
     patients, regimen, times, until, system, solver
@@ -96,6 +98,12 @@ def sensitivities(
     step
         Step in the logarithm to either side, by default `default_step` of the relative tolerance.
 
+    Returns
+    -------
+    Sensitivities
+        `elasticity[observable]`, arrays (n, parameters, times) in the unit of the observable, and `eradication`
+        (n, parameters), a change in probability; both per unit of the parameter's logarithm.
+
     Raises
     ------
     InputError
@@ -104,6 +112,15 @@ def sensitivities(
         If the patients have no parameter of a name.
     RangeError
         If the step is not between 0 and 0.1, or a parameter that the system uses is zero: zero has no logarithm.
+
+    Examples
+    --------
+    >>> from perdure import draw, infuse, make_patients, read_calibration, sensitivities
+    >>> numbers = read_calibration().parameters()
+    >>> patients = make_patients(numbers, draw(numbers, 5, seed=1), product="ide_cel", population="late_line")
+    >>> result = sensitivities(patients, infuse("ide_cel"), times=range(0, 61), parameters=["k_expansion"])
+    >>> result.elasticity["tumour"].shape
+    (5, 1, 61)
     """
     cast = cast_of(regimen)
     system = system or cast.system

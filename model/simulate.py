@@ -65,12 +65,37 @@ FIRST_STEP = 0.02
 class Solver:
     """How to integrate; nothing here changes what is simulated.
 
-    `rtol` is the relative tolerance per step; absolute tolerances are declared with the states. `few` is the
-    number of tumour cells below which the probability of eradication is worth computing. `method` is the integrator:
-    'explicit' (Dormand-Prince 5(4)), or 'stiff' (Rodas5P) for systems with rates that are far apart.
-    `engine` runs it: 'compiled', or some hundred times slower 'scipy'; 'auto' is 'compiled' where there is llvmlite.
-    With `exact_outputs` the compiled engine ends a step at every output (and at every interval of eradication), instead
-    of reading it from the continuous extension; results then depend on the output grid, within the tolerance.
+    Attributes
+    ----------
+    rtol
+        Relative tolerance per step, 1e-13 to 1e-2; absolute tolerances are declared with the states.
+    max_step
+        Longest step in days.
+    most_steps
+        Steps after which a patient counts as failed.
+    few
+        Tumour cells below which the probability of eradication is worth computing; 0 computes none.
+    workers
+        Threads; 0 stands for all cores. Results do not depend on it.
+    method
+        The integrator: 'explicit' (Dormand & Prince 1980, order 5(4)), or 'stiff' (Rodas5P, Steinebach 2023) for
+        systems with rates that are far apart.
+    engine
+        What runs it: 'compiled', or some hundred times slower 'scipy'; 'auto' is 'compiled' where there is llvmlite.
+    exact_outputs
+        Whether the compiled engine ends a step at every output (and at every interval of eradication), instead of
+        reading it from the continuous extension; results then depend on the output grid, within the tolerance.
+
+    Raises
+    ------
+    RangeError
+        If a tolerance, a step, a number of steps, cells or workers is out of its range.
+
+    Examples
+    --------
+    >>> from perdure import Solver
+    >>> Solver(rtol=1e-9, method="stiff").method
+    'stiff'
     """
 
     rtol: float = 1e-6
@@ -90,7 +115,13 @@ class Solver:
             raise RangeError("max_step and most_steps must be positive, few and workers not negative.")
 
     def settings(self, stop: float) -> np.ndarray:
-        """What the integrators read: last day, tolerance, longest step, most steps, first step, exact outputs."""
+        """What the integrators read, of a simulation until the day `stop`.
+
+        Returns
+        -------
+        array (6,)
+            Last day, tolerance, longest step (days), most steps, first step (days), exact outputs (0 or 1).
+        """
         numbers = (stop, self.rtol, self.max_step, self.most_steps, FIRST_STEP, self.exact_outputs)
         return np.array(numbers, dtype=float)
 
@@ -116,6 +147,8 @@ def simulate(
     ----------
     patients
         Parameters by name, arrays of shape (n,), as `make_patients` returns them.
+    regimen
+        What is given; days count from the first CAR-T infusion.
     times
         Days at which the time courses are recorded, increasing, from day 0. They do not influence the
         integration, unless the solver's `exact_outputs` asks for it.
@@ -125,6 +158,14 @@ def simulate(
         What is done when something is seen in a patient (`rules`).
     system
         The model; myeloma with all shipped drugs by default.
+    solver
+        How to integrate; `Solver()` by default.
+
+    Returns
+    -------
+    Solution
+        Time courses by name, arrays (n, times) in `solution.units`; NaN for patients that could not be integrated, who
+        are listed in `solution.failures`.
 
     Raises
     ------
@@ -133,6 +174,15 @@ def simulate(
         or the times are not increasing.
     DoseAuditError
         If what was delivered differs from what was prescribed.
+
+    Examples
+    --------
+    >>> from perdure import draw, infuse, make_patients, read_calibration, simulate
+    >>> numbers = read_calibration().parameters()
+    >>> patients = make_patients(numbers, draw(numbers, 20, seed=1), product="ide_cel", population="late_line")
+    >>> solution = simulate(patients, infuse("ide_cel"), times=range(0, 61))
+    >>> solution["car_t"].shape, solution.units["car_t"]
+    ((20, 61), 'cell/uL')
     """
     parts = (regimen, *started(rules))
     cast = cast_of(*parts)

@@ -134,16 +134,31 @@ class Solution:
 
     Attributes
     ----------
-    times : array (n_times,)
+    regimen
+        What was given.
+    times : array (times,)
         Days since the first infusion.
-    eradication : array (n_patients,)
+    names, units
+        Observables in the order of `courses`, and the unit of each by name ('' without one).
+    courses : array (n, times, observables)
+        In `units`; NaN for patients that could not be integrated. `solution[name]` is that of one observable.
+    eradication : array (n,)
         Probability that every tumour cell has died out by the end (branching process).
+    delivered : mapping of arrays (n,)
+        Amount of every therapy that was given until the end, in the unit of its doses.
     failures : tuple of Failure
         Patients that could not be integrated.
-    steps : array (n_patients,)
+    steps : array (n,)
         Steps that the integrator took.
     events : mapping of Fired
-        When the rules fired, by name.
+        When the rules fired, by name: days (n, firings).
+
+    Examples
+    --------
+    >>> from perdure import treat
+    >>> solution = treat("ide-cel", patients=20, months=6.0).course
+    >>> solution["tumour"].shape == (20, len(solution.times)), solution.units["tumour"]
+    (True, 'cell')
     """
 
     regimen: Regimen
@@ -168,7 +183,18 @@ class Solution:
         return len(self.failures) / self.n
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """Time course of an observable: array (n_patients, n_times) in `units[name]`."""
+        """Time course of an observable.
+
+        Returns
+        -------
+        array (n, times)
+            In `units[name]`; NaN for patients that could not be integrated.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such observable.
+        """
         if name not in self.names:
             raise unknown("observable", name, self.names)
         return self.courses[:, :, self.names.index(name)]

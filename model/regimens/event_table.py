@@ -123,10 +123,13 @@ def read_events(
     steady_state_days: float = 60.0,
     leave_out: Iterable[str] = (),
 ) -> Regimen:
-    """Read the event table of one patient: a path, or the text itself (which has several lines).
+    """Read the event table of one patient, as in NONMEM; its columns are listed at the top of
+    `model.regimens.event_table`.
 
     Parameters
     ----------
+    source
+        Path of a CSV file, or the text itself (which has several lines).
     compartments
         Therapies by the number of their compartment, for example {1: "ide_cel"}.
     time_unit
@@ -136,16 +139,32 @@ def read_events(
     leave_out
         Columns that may stand in the table and are not read.
 
+    Returns
+    -------
+    Regimen
+        Every dose in the unit of its therapy; days count from TIME 0.
+
     Raises
     ------
     FileError
         If the table is missing, empty, lacks a column, or holds several patients.
     RangeError
         If a cell is not a number, or a number that cannot be.
+    UnitError
+        If the unit of time is neither of the two.
     RegimenError
         If a row says what a regimen cannot.
     UnknownNameError
         If a therapy, a compartment or a column is not known.
+
+    Examples
+    --------
+    >>> from perdure import read_events
+    >>> table = '''TIME,AMT,CMT,ADDL,II
+    ... 0,450e6,ide_cel,0,0
+    ... 30,10,lenalidomide,2,1'''
+    >>> [(dose.therapy, dose.day) for dose in read_events(table).doses]
+    [('ide_cel', 0.0), ('lenalidomide', 30.0), ('lenalidomide', 31.0), ('lenalidomide', 32.0)]
     """
     found = read_all_events(
         source, compartments=compartments, time_unit=time_unit, steady_state_days=steady_state_days, leave_out=leave_out
@@ -277,7 +296,35 @@ class _Reader:
 
 
 def write_events(regimen: Regimen, path: str | Path | None = None, *, time_unit: TimeUnit = "days") -> str:
-    """An event table of a regimen, saved if a path is given; equal doses at one distance share a row (ADDL, II)."""
+    """An event table of a regimen; equal doses at one distance share a row (ADDL, II).
+
+    Parameters
+    ----------
+    regimen
+        What is given.
+    path
+        Where the table is saved; nowhere if omitted.
+    time_unit
+        Unit of TIME and II, and of RATE: 'days' or 'hours'.
+
+    Returns
+    -------
+    str
+        CSV text; amounts in the unit of each therapy's doses.
+
+    Raises
+    ------
+    UnitError
+        If the unit of time is neither of the two.
+
+    Examples
+    --------
+    >>> from perdure import give, infuse, write_events
+    >>> print(write_events(infuse("ide_cel") + give("lenalidomide", "10 mg", start=30, stop=33)))
+    TIME,AMT,RATE,EVID,CMT,ADDL,II
+    0,450000000,0,1,ide_cel,0,0
+    30,10,0,1,lenalidomide,2,1
+    """
     return _write({"": regimen}, path, time_unit)
 
 

@@ -126,12 +126,27 @@ class Line:
 
 @dataclass(frozen=True)
 class Plan:
-    """Lines of therapy that follow one another.
+    """Lines of therapy that follow one another; `Plan.of(regimen).at_progression(regimen)` makes one.
+
+    Attributes
+    ----------
+    lines
+        `Line` by line: a regimen whose days count from the start of the line, and what is waited for before it begins:
+        nothing (day 0), progression, or a confirmed response.
 
     Raises
     ------
     RegimenError
         If there is no line, or any but the first waits for nothing.
+
+    Examples
+    --------
+    >>> from perdure import Plan, give, infuse
+    >>> plan = Plan.of(infuse("ide_cel")).at_progression(give("talquetamab", start=0, months=6, every=14))
+    >>> len(plan.lines), plan.products
+    (2, ('ide_cel',))
+    >>> plan.lines[1].when
+    'progression'
     """
 
     lines: tuple[Line, ...]
@@ -147,15 +162,33 @@ class Plan:
 
     @classmethod
     def of(cls, regimen: Regimen, *, until: Sequence[str] = (), note: str = "") -> "Plan":
-        """A plan of one line; `until` are therapies that are given only until progression."""
+        """A plan of one line; `until` are therapies that are given only until progression.
+
+        Returns
+        -------
+        Plan
+            One line, from day 0.
+        """
         return cls((Line(regimen, "", tuple(until), note),))
 
     def at_progression(self, what: "Regimen | Plan", *, until: Sequence[str] = ()) -> "Plan":
-        """Same plan, and at progression something else; a plan brings all its lines."""
+        """Same plan, and at progression something else; a plan brings all its lines.
+
+        Returns
+        -------
+        Plan
+            With the new lines behind its own; their days count from the visit that confirms progression.
+        """
         return self._then(PROGRESSION, what, until)
 
     def at_response(self, category: str, what: "Regimen | Plan", *, until: Sequence[str] = ()) -> "Plan":
-        """Same plan, and something more when a response ('PR', 'VGPR', 'CR') is confirmed."""
+        """Same plan, and something more when a response ('PR', 'VGPR', 'CR') is confirmed.
+
+        Returns
+        -------
+        Plan
+            With the new lines behind its own; their days count from the visit that confirms the response.
+        """
         return self._then(category, what, until)
 
     def _then(self, when: str, what: "Regimen | Plan", until: Sequence[str]) -> "Plan":
@@ -164,7 +197,13 @@ class Plan:
         return Plan((*self.lines, first, *lines[1:]))
 
     def __add__(self, regimen: Regimen) -> "Plan":
-        """Same plan with more in its first line."""
+        """Same plan with more in its first line.
+
+        Returns
+        -------
+        Plan
+            With as many lines as before.
+        """
         return Plan((replace(self.lines[0], regimen=self.lines[0].regimen + regimen), *self.lines[1:]))
 
     @property
@@ -195,6 +234,11 @@ class Plan:
 
         Each rule counts from the line that is under way: from the last one that started at progression, or from day 0;
         if its cells come later than it starts, from the first visit after they have come.
+
+        Returns
+        -------
+        tuple of Rule
+            For `simulate(..., plan.first, rules=plan.rules())`; none for a plan of one line that nothing ends.
         """
         rules = []
         for k, line in enumerate(self.lines):

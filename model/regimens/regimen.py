@@ -37,13 +37,34 @@ Dose = Bolus | Infusion
 
 @dataclass(frozen=True)
 class Regimen:
-    """Doses in the order of time; lymphodepletion before day 0 is a trait of the patients, not a dose.
+    """Doses in the order of time; regimens are added with `+`.
+
+    Lymphodepletion before day 0 is a trait of the patients, not a dose.
+
+    Attributes
+    ----------
+    doses
+        Every dose (`Bolus` or `Infusion`), sorted by day: key of the therapy, amount in the unit of its doses, day
+        since the first CAR-T infusion, and days that an infusion takes.
+    name
+        What the regimen is called in tables.
 
     Raises
     ------
     RegimenError
-        If a dose is negative, zero or not a number, the therapy is unknown, CAR-T cells are given before day 0
-        or twice on one day, or an infusion has no finite duration.
+        If a dose is negative, zero or not a number, CAR-T cells are given before day 0 or twice on one day, or an
+        infusion has no finite duration.
+    UnknownNameError
+        If there is no such therapy.
+
+    Examples
+    --------
+    >>> from perdure import give, infuse
+    >>> regimen = infuse("ide_cel", "450e6 cell") + give("lenalidomide", "10 mg", start=30, stop=33)
+    >>> [(dose.therapy, dose.day) for dose in regimen.doses]
+    [('ide_cel', 0.0), ('lenalidomide', 30.0), ('lenalidomide', 31.0), ('lenalidomide', 32.0)]
+    >>> regimen.total("lenalidomide")
+    30.0
     """
 
     doses: tuple[Dose, ...] = ()
@@ -69,12 +90,24 @@ class Regimen:
         object.__setattr__(self, "doses", ordered)
 
     def __add__(self, other: "Regimen") -> "Regimen":
-        """Both regimens together."""
+        """Both regimens together.
+
+        Returns
+        -------
+        Regimen
+            The doses of both, sorted by day; the names are joined by ' + '.
+        """
         name = " + ".join(part for part in (self.name, other.name) if part)
         return Regimen((*self.doses, *other.doses), name)
 
     def named(self, name: str) -> "Regimen":
-        """Same doses under another name."""
+        """Same doses under another name.
+
+        Returns
+        -------
+        Regimen
+            A new one; this one stays as it is.
+        """
         return replace(self, name=name)
 
     @cached_property
@@ -112,7 +145,13 @@ class Regimen:
         return tuple(name for name in sorted({dose.therapy for dose in self.doses}) if read_therapy(name).kind == kind)
 
     def total(self, therapy: str, until: float = math.inf) -> float:
-        """Prescribed amount of a therapy up to a day (of an infusion, the part that falls before it)."""
+        """Prescribed amount of a therapy up to a day (of an infusion, the part that falls before it).
+
+        Returns
+        -------
+        float
+            In the unit of the therapy's doses: cells, mg; 0 if the regimen does not give it.
+        """
         amount = 0.0
         for dose in self.doses:
             if dose.therapy != therapy or dose.day > until:
@@ -157,9 +196,40 @@ def _check(dose: Dose, shelf: dict[str, Therapy]) -> None:
 def infuse(
     product: str, cells: object = None, *, day: float = 0.0, split: Sequence[float] = (1.0,), every: float = 1.0
 ) -> Regimen:
-    """CAR-T cells on a day: the product's usual dose, or `cells` (a number, or a text such as '450e6 cell').
+    """CAR-T cells on a day, at once or split over several infusions.
 
-    `split` divides the dose over infusions `every` so many days apart, for example (0.2, 0.3, 0.5).
+    Parameters
+    ----------
+    product
+        Key of the product, such as 'ide_cel'.
+    cells
+        A number of cells, or a text such as '450e6 cell'; the product's usual dose if omitted.
+    day
+        Day of the first of these infusions, 0 or later.
+    split
+        Shares of the dose, for example (0.2, 0.3, 0.5); they add up to 1.
+    every
+        Days between the infusions of a split dose.
+
+    Returns
+    -------
+    Regimen
+        One dose for each share, in cells.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such therapy.
+    RegimenError
+        If it is a drug, the shares do not add up to 1, the amount is not positive, or the day is before 0.
+    UnitError, RangeError
+        If `cells` has another unit, or is not a number.
+
+    Examples
+    --------
+    >>> from perdure import infuse
+    >>> [(dose.day, dose.amount) for dose in infuse("ide_cel", 400e6, split=(0.25, 0.75)).doses]
+    [(0.0, 100000000.0), (1.0, 300000000.0)]
     """
     therapy = read_therapy(product)
     if therapy.kind != "car_t":
@@ -190,18 +260,35 @@ def give(
     drug, amount
         Key of the drug; amount per dose in its unit or as text ('10 mg'); its usual dose if omitted.
     start, stop, months
-        First day; the day on which the course is over (no dose on it or later), or the duration in months.
+        First day; the day on which the course is over (no dose on it or later), or the duration in months of 30.4375
+        days.
     every
         Days between doses.
     cycle, days_on
-        For example 28 and 21: doses on the first 21 days of every 28.
+        In days, for example 28 and 21: doses on the first 21 days of every 28.
     days_of_week
         For example (0, 2, 4): three times a week, counted from `start` (0 to 6); replaces `every`.
 
+    Returns
+    -------
+    Regimen
+        One dose at once (`Bolus`) on each day, in the unit of the drug.
+
     Raises
     ------
+    UnknownNameError
+        If there is no such therapy.
     RegimenError
-        If the schedule is empty or contradicts itself.
+        If it is a CAR-T product, or the schedule is empty or contradicts itself.
+    UnitError, RangeError
+        If the amount has another unit, or is not a number.
+
+    Examples
+    --------
+    >>> from perdure import give
+    >>> course = give("lenalidomide", "10 mg", start=30, months=12, cycle=28, days_on=21)
+    >>> len(course.doses), course.total("lenalidomide")
+    (275, 2750.0)
     """
     therapy = read_therapy(drug)
     if therapy.kind != "drug":

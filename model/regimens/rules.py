@@ -8,12 +8,23 @@ A rule has a condition, the visits at which it is looked for (none: it is watche
         Rule("go on", when=above("host", 400), then=resume("lenalidomide"), after="rest", once=False),
         Rule("second progression", when=progression(), then=stop("lenalidomide"), visits=every(28), after="salvage"),
     ]
-    solution = simulate(patients, regimen, times=times, rules=rules)
-    solution.events["salvage"].first       # day by patient, NaN: never
+
+In here: the conditions `above`, `below`, `risen`, `fallen`, `waited`, `progression` and `remission`, joined with `&`,
+`|` and `~`; the actions `start`, `stop`, `hold` and `resume`; visits `every` so many days; and `Rule`.
 
 At a visit the true values are seen, without the error of an assay, as they are before the doses of that day: a dose on
 the day of a visit is decided at the visit. Conditions of the response criteria are confirmed by a second visit and hold
 from that one on.
+
+Examples
+--------
+>>> from perdure import Rule, draw, infuse, make_patients, read_catalogue, rules, simulate
+>>> catalogue = read_catalogue()
+>>> patients = make_patients(catalogue, draw(catalogue, 20, 1), product="ide_cel", population="late_line")
+>>> peak = Rule("CAR-T cells seen", when=rules.above("car_t", 1.0))
+>>> solution = simulate(patients, infuse("ide_cel"), times=range(31), rules=[peak])
+>>> solution.events["CAR-T cells seen"].first.shape  # day by patient, NaN: never
+(20,)
 """
 
 import math
@@ -269,10 +280,37 @@ def _change(verb: Literal["stop", "hold", "resume"], therapy: str) -> Change:
 class Rule:
     """When something is seen in a patient, do something.
 
-    `when` is looked for at the `visits`; without any it is watched continuously, and must be one `above` or `below`.
-    `then` is done in its order; nothing, for a rule that only dates an event. A rule that comes `after` another waits
-    until that one has fired, counts from there (baseline and lowest value), and is looked for from the next visit on.
-    It fires `once`, or each time that its condition begins to hold (with `after`: once after each firing of the other).
+    Attributes
+    ----------
+    name
+        What it is called in `solution.events`.
+    when
+        The condition, such as `rules.progression()` or `rules.below("host", 200)`; the limit is in the observable's
+        unit.
+    then
+        What is done, in this order: `start`, `stop`, `hold`, `resume`; nothing, for a rule that only dates an event.
+    visits
+        When the condition is looked for, such as `rules.every(28)` (days). Without visits it is watched continuously,
+        and must be one `above` or `below`.
+    after
+        Name of another rule. This one waits until that one has fired, counts from there (baseline and lowest value),
+        and is looked for from the next visit on.
+    once
+        Whether it fires once, or each time that its condition begins to hold (with `after`: once after each firing of
+        the other).
+
+    Raises
+    ------
+    InputError
+        If it has no visits, and a condition that cannot be watched continuously.
+
+    Examples
+    --------
+    >>> from perdure import Rule, give, rules
+    >>> salvage = give("lenalidomide", start=0, months=12)
+    >>> rule = Rule("salvage", when=rules.progression(), then=rules.start(salvage), visits=rules.every(28))
+    >>> len(rule.actions)
+    1
     """
 
     name: str

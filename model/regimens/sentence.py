@@ -50,7 +50,20 @@ class _Draft:
 
 
 def read_plan(text: str, *, therapies: Iterable[Therapy] | None = None) -> Plan:
-    """Read a plan from a sentence; `therapies` are those that it may name, by default all that are shipped.
+    """Read a plan from a sentence; the grammar stands at the top of `model.regimens.sentence`.
+
+    Parameters
+    ----------
+    text
+        Clauses separated by ';' or a new line, such as 'ide-cel; at progression: talquetamab'. Days count from the
+        first infusion, those of a later line from its start.
+    therapies
+        Those that the sentence may name; by default all that are shipped.
+
+    Returns
+    -------
+    Plan
+        One line, and one more for each 'at progression' or 'at CR'.
 
     Raises
     ------
@@ -60,6 +73,13 @@ def read_plan(text: str, *, therapies: Iterable[Therapy] | None = None) -> Plan:
         If an amount has no unit, or one in which the therapy is not given.
     RegimenError
         If a clause is incomplete or contradicts itself or another one.
+
+    Examples
+    --------
+    >>> from perdure import read_plan
+    >>> plan = read_plan("ide-cel 450e6 cells day 0; lenalidomide 10 mg daily from day 30 for 6 months")
+    >>> plan.text
+    'Day 0: ... 450 million cells on day 0; lenalidomide 10 mg, 183 doses from day 30 to day 212, 1830 mg in all.'
     """
     shelf = tuple(read_therapies() if therapies is None else therapies)
     source = without_comments(text)
@@ -197,7 +217,26 @@ def _line_of(draft: _Draft, text: str) -> Line:
 
 
 def write_plan(plan: Plan) -> str:
-    """A sentence that `read_plan` reads back to the same doses; regimens and notes lose their names and words."""
+    """A sentence that `read_plan` reads back to the same doses, to the last bit.
+
+    Names of regimens and notes of lines are not kept.
+
+    Parameters
+    ----------
+    plan
+        The plan; amounts are written in the unit of each therapy's doses.
+
+    Returns
+    -------
+    str
+        Clauses separated by ';'.
+
+    Examples
+    --------
+    >>> from perdure import read_plan, write_plan
+    >>> write_plan(read_plan("ide-cel; at progression: lenalidomide 10 mg daily for 4 days"))
+    'ide-cel 450 million cells day 0; at progression: lenalidomide 10 mg daily from day 0, 4 doses'
+    """
     clauses: list[str] = []
     before: set[str] = set()
     progressions = 0

@@ -24,11 +24,24 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class SurvivalCurve:
-    """A Kaplan-Meier curve with its pointwise confidence band.
+    """A Kaplan-Meier curve with its pointwise confidence band; times in one unit, months where a trial is reported.
 
-    `times` are zero and the distinct event times, `survival` the fraction from each of them on, `n` the sample size of
-    the band. `n_events` and `at_risk` count in the unit of the weights, or as in a cohort of `patients` where that was
-    given. The curve is not defined after `followed_until`, the last time in the data, unless it ended at zero.
+    The curve is not defined after `followed_until`, unless it ended at zero.
+
+    Attributes
+    ----------
+    times, survival : array (times,)
+        Zero and the distinct event times; the fraction without an event from each of them on.
+    n
+        Sample size of the band.
+    n_events
+        Events, in the unit of the weights, or as in a cohort of `patients` where that was given.
+    censor_times : array (censored,)
+        Distinct times at which somebody is censored.
+    followed_until
+        Last time in the data.
+    level
+        Pointwise coverage of the band.
     """
 
     times: np.ndarray
@@ -70,11 +83,23 @@ class SurvivalCurve:
         return _frozen(bound)
 
     def at(self, time: ArrayLike) -> Any:
-        """Fraction without an event at one time or at several; NaN where nobody was followed that long."""
+        """Fraction without an event at one time or at several.
+
+        Returns
+        -------
+        float or array
+            From 0 to 1, shaped like `time`; NaN where nobody was followed that long.
+        """
         return self._step(self.survival, time)
 
     def interval_at(self, time: ArrayLike) -> tuple[Any, Any]:
-        """Lower and upper bound at one time or at several; NaN where nobody was followed that long."""
+        """Lower and upper bound at one time or at several.
+
+        Returns
+        -------
+        tuple of float or array
+            Fractions from 0 to 1, each shaped like `time`; NaN where nobody was followed that long.
+        """
         return self._step(self.low, time), self._step(self.high, time)
 
     def _step(self, heights: np.ndarray, time: ArrayLike) -> float | np.ndarray:
@@ -86,16 +111,34 @@ class SurvivalCurve:
         return float(values) if values.ndim == 0 else values
 
     def quantile(self, q: float) -> float:
-        """First time by which a fraction `q` has had the event; infinite if that is never reached."""
+        """First time by which a fraction `q` has had the event.
+
+        Returns
+        -------
+        float
+            In the unit of the times; infinite if it is never reached.
+        """
         check("quantile", "q", q, 0 <= q <= 1, "between 0 and 1")
         return self._first_at_or_below(self.survival, 1.0 - q)
 
     def median(self) -> float:
-        """First time at which the curve is at or below one half; infinite if that is never reached."""
+        """First time at which the curve is at or below one half.
+
+        Returns
+        -------
+        float
+            In the unit of the times; infinite if it is never reached.
+        """
         return self._first_at_or_below(self.survival, 0.5)
 
     def median_interval(self) -> tuple[float, float]:
-        """Where each bound of the band reaches one half (Brookmeyer & Crowley 1982, log-log); infinite if never."""
+        """Where each bound of the band reaches one half (Brookmeyer & Crowley 1982, log-log).
+
+        Returns
+        -------
+        tuple of float
+            Lower and upper bound, in the unit of the times; infinite if never.
+        """
         return self._first_at_or_below(self.low, 0.5), self._first_at_or_below(self.high, 0.5)
 
     def _first_at_or_below(self, heights: np.ndarray, height: float) -> float:
@@ -103,11 +146,16 @@ class SurvivalCurve:
         return float(self.times[reached[0]]) if reached.size else math.inf
 
     def smooth_median(self) -> float:
-        """Median that is continuous in the event times, for optimisers; infinite where `median` is.
+        """Median that is continuous in the event times, for optimisers.
 
         The steps are interpolated linearly: the result is the mean of the quantiles within half an average row on
         either side of one half. Without censoring and with equal weights that is the sample median, also when event
         times meet. An event that passes a censoring time still moves the curve itself by a jump.
+
+        Returns
+        -------
+        float
+            In the unit of the times; infinite where `median` is.
         """
         half = min(0.5 / self._rows_size, 0.5 - float(self.survival[-1]))
         if half < ROUNDING:
@@ -120,13 +168,29 @@ class SurvivalCurve:
         """Mean time without event up to `until`: the area under the curve, which must be followed that long.
 
         `restricted_mean.restricted_mean` says how sure it is, for patients without weights.
+
+        Returns
+        -------
+        float
+            In the unit of the times.
+
+        Raises
+        ------
+        RangeError
+            If nobody was followed until then.
         """
         right = 0 <= until < math.inf and (until <= self.followed_until or self.survival[-1] == 0)
         check("restricted_mean", "until", until, right, f"between 0 and the last follow-up at {self.followed_until:g}")
         return float(self.survival @ np.diff(np.minimum(np.append(self.times, until), until)))
 
     def at_risk(self, times: ArrayLike) -> np.ndarray:
-        """Weighted number still followed just before each time (own time >= t), as R and SAS count it."""
+        """Weighted number still followed just before each time (own time >= t), as R and SAS count it.
+
+        Returns
+        -------
+        array
+            Shaped like `times`, in the unit of the weights, or as in a cohort of `patients`.
+        """
         return np.append(self._followed, 0.0)[np.searchsorted(self._row_times, _moments(times), side="left")]
 
 
@@ -140,8 +204,43 @@ def kaplan_meier(
 ) -> SurvivalCurve:
     """Kaplan-Meier curve of weighted rows (Kaplan & Meier 1958).
 
-    `event` is 1 or True for an event, 0 or False for censoring. `patients` is the sample size of the band, such as that
-    of the trial to be compared with; without it Kish's size of the rows. `level` is the pointwise coverage.
+    Its band is on the log-log scale (Kalbfleisch & Prentice 1980) with the variance of Greenwood (1926).
+
+    Parameters
+    ----------
+    time
+        Time of the event or of censoring by row, in any one unit.
+    event
+        1 or True for an event, 0 or False for censoring.
+    weight
+        Weight of every row, such as the probability of a branch; 1 by default.
+    patients
+        Sample size of the band, such as that of the trial to be compared with; without it the effective size of the
+        rows (Kish 1965).
+    level
+        Pointwise coverage of the band.
+
+    Returns
+    -------
+    SurvivalCurve
+        Fraction without an event, in the unit of `time`.
+
+    Raises
+    ------
+    InputError
+        If the columns are not lists of numbers of one length.
+    RangeError
+        If a time or weight is negative or not finite, an event is not 0 or 1, no row has a weight, or `patients` or
+        `level` is out of its range.
+
+    Examples
+    --------
+    >>> from perdure import kaplan_meier
+    >>> curve = kaplan_meier([2.0, 5.0, 8.0, 12.0], [1, 0, 1, 0])
+    >>> curve.at(6.0), curve.median()
+    (0.75, 8.0)
+    >>> curve.at_risk([0, 6, 12]).tolist()
+    [4.0, 2.0, 1.0]
     """
     where = "kaplan_meier"
     check(where, "patients", patients or 0.0, patients is None or 0 < patients < math.inf, "finite and more than 0")
