@@ -68,7 +68,42 @@ def fit_table(
     sizes: Sizes = SIZES,
     solver: Solver | None = None,
 ) -> tuple[FitRow, ...]:
-    """Compare a calibration with every item that the model computes, at the estimate and over posterior draws."""
+    """Compare a calibration with every item that the model computes, at the estimate and over posterior draws.
+
+    Parameters
+    ----------
+    calibration
+        The fit that is judged.
+    studies
+        The evidence; all that is shipped by default.
+    roles
+        Which items: 'fit' (in the fit), 'outcome' (in the fits of death and toxicity), 'check' (never fitted),
+        'context'.
+    sizes
+        Virtual patients and posterior draws; other patients than those of the fit.
+    solver
+        How to integrate; `Solver(rtol=1e-5, workers=1)` by default.
+
+    Returns
+    -------
+    tuple of FitRow
+        One for each item: model value with its 95 % interval (unit of the report), and the misfit in standard errors.
+
+    Raises
+    ------
+    UnknownNameError
+        If a study names a product or a population that is not known.
+    SimulationError
+        If no patient of an arm could be integrated.
+
+    Examples
+    --------
+    >>> from perdure import Sizes, fit_table, read_calibration, read_studies
+    >>> karmma = [study for study in read_studies() if study.name == "karmma"]
+    >>> rows = fit_table(read_calibration(), studies=karmma, sizes=Sizes(patients=20, draws=2, patients_per_draw=10))
+    >>> rows[0].label, rows[0].item.text, 0.0 <= rows[0].model <= 100.0
+    ('ORR', '73.4 %', True)
+    """
     chosen = tuple(read_studies() if studies is None else studies)
     solver = solver or Solver(rtol=1e-5, workers=1)
 

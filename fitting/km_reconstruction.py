@@ -264,12 +264,26 @@ def reconstruct(
     where
         What an error message calls the curve.
 
+    Returns
+    -------
+    Reconstruction
+        `times` and `events`, arrays (patients,) in the unit of the times that were given, their `curve`, and how far it
+        lies from the points (fraction).
+
     Raises
     ------
     RangeError
         Times not sorted or negative, survival outside 0 to 1, a rise beyond a digitising error, too few points,
         numbers at risk that increase, lie beyond the last point, or exceed what the curve leaves; more events than
         patients.
+
+    Examples
+    --------
+    >>> from perdure import reconstruct
+    >>> months, percent = [0, 1, 2, 3, 4, 6, 9, 12], [100, 95, 90, 85, 80, 70, 60, 50]
+    >>> patients = reconstruct(months, percent, at_risk_times=[0, 6, 12], at_risk=[20, 14, 10])
+    >>> patients.n, patients.curve.median()
+    (20, 12.0)
     """
     points = prepare(times, survival, at_risk_times, at_risk, percent, where)
     numbers = points.at_risk

@@ -45,7 +45,13 @@ class Sizes:
     seed
         Root of the patients' random streams; the same seed gives the same people in every arm.
     progress
-        Called after every draw.
+        Called after every draw, as `progress(label, done, total)`.
+
+    Examples
+    --------
+    >>> from perdure import Sizes
+    >>> Sizes(patients=1000, draws=40).divided_by(patients=10, draws=4).patients
+    100
     """
 
     patients: int = 1000
@@ -55,7 +61,13 @@ class Sizes:
     progress: Progress = field(default=no_progress, compare=False, repr=False)
 
     def at_most(self, limit: "Sizes") -> "Sizes":
-        """The same, but no more patients and draws than another has: a question that takes long stays short."""
+        """The same, but no more patients and draws than another has: a question that takes long stays short.
+
+        Returns
+        -------
+        Sizes
+            The smaller of both, number by number, with the seed of this one.
+        """
         return replace(
             self,
             patients=min(self.patients, limit.patients),
@@ -67,7 +79,13 @@ class Sizes:
         self, patients: int = 1, draws: int = 1, patients_per_draw: int = 1, *, fewest: int = 20,
         fewest_per_draw: int = 20,
     ) -> "Sizes":  # fmt: skip
-        """Smaller sizes for a question with many arms: each divided by a number, with at least two draws."""
+        """Smaller sizes for a question with many arms: each divided by a number, with at least two draws.
+
+        Returns
+        -------
+        Sizes
+            Whole numbers, not below `fewest` and `fewest_per_draw` patients.
+        """
         return replace(
             self,
             patients=max(self.patients // patients, fewest),
@@ -78,14 +96,34 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95 % interval over posterior draws."""
+    """A number with its 95 % interval over posterior draws.
+
+    Attributes
+    ----------
+    value
+        At the estimate, in the unit of what is measured; infinite for a time that is not reached.
+    low, high
+        Bounds of the interval, in the same unit.
+
+    Examples
+    --------
+    >>> from perdure import Estimate
+    >>> Estimate(8.84, 5.9, float("inf")).text(".1f")
+    '8.8 (5.9 to NR)'
+    """
 
     value: float
     low: float
     high: float
 
     def text(self, form: str = ".3g") -> str:
-        """`8.8 (5.9 to 11.9)`, infinite as NR (not reached)."""
+        """Value and interval, each printed in the given form.
+
+        Returns
+        -------
+        str
+            Such as `8.8 (5.9 to 11.9)`, without unit; infinite is NR (not reached).
+        """
 
         def printed(number: float) -> str:
             return "NR" if np.isinf(number) else f"{number:{form}}"

@@ -114,7 +114,34 @@ def read_study(path: Path | str) -> Study:
 
 
 def read_studies(folder: Path | str | None = None) -> tuple[Study, ...]:
-    """Read every evidence file of a folder (the shipped ones by default), sorted by file name."""
+    """Read every evidence file of a folder, sorted by file name.
+
+    Parameters
+    ----------
+    folder
+        Holds a TOML file for each trial arm or study; the shipped evidence by default.
+
+    Returns
+    -------
+    tuple of Study
+        With its `items`: reported values, each with unit, interval, number of patients, quote and role.
+
+    Raises
+    ------
+    FileError
+        If the folder holds no evidence, or a file is malformed.
+    EvidenceError
+        If a reported result cannot be right, or is there twice.
+    UnknownNameError
+        If a key, a kind or an endpoint is not known.
+
+    Examples
+    --------
+    >>> from perdure import read_studies
+    >>> karmma = next(study for study in read_studies() if study.name == "karmma")
+    >>> karmma.items[0].endpoint, karmma.items[0].text
+    ('orr', '73.4 %')
+    """
     place = _FOLDER if folder is None else Path(folder)
     paths = sorted(place.glob("*.toml"))
     if not paths:

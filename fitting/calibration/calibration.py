@@ -23,20 +23,30 @@ MISSED = 2.0
 
 @dataclass(frozen=True)
 class Calibration:
-    """Fitted values and posterior draws of the free parameters, by id, on the natural scale.
+    """Fitted values and posterior draws of the free parameters, by id, each in its parameter's unit and not as a
+    logarithm.
 
     Attributes
     ----------
+    name
+        What the calibration is called.
     estimate
         The values with the highest posterior probability.
     draws
         Posterior draws, one mapping each; equally likely.
     misfits
-        Per fitted item: the model value at the estimate and the standardised misfit.
+        Per fitted item: the model value at the estimate (unit of the report) and the standardised misfit.
     shrinkage
         Per free parameter: 1 if the evidence decides, 0 if only the prior speaks.
     about
         Seeds, sizes, versions and diagnostics of the fit.
+
+    Examples
+    --------
+    >>> from perdure import read_calibration
+    >>> calibration = read_calibration()
+    >>> calibration.parameters()["k_kill_max"].value == calibration.estimate["k_kill_max"]
+    True
     """
 
     name: str
@@ -47,7 +57,13 @@ class Calibration:
     about: Mapping[str, object]
 
     def parameters(self, catalogue: ParameterSet | None = None) -> ParameterSet:
-        """The catalogue with the calibrated values, graded as such."""
+        """The catalogue with the calibrated values, graded as such.
+
+        Returns
+        -------
+        ParameterSet
+            Parameters by id, each in its own unit.
+        """
         return (catalogue or read_catalogue()).with_values(self.estimate, grade="calibrated")
 
     @property
@@ -59,6 +75,16 @@ class Calibration:
         """The catalogue at one posterior draw, with what was never fitted drawn from its prior (`drawn_from_priors`).
 
         So a drug effect on which there is no evidence keeps the whole width of its prior in every projection.
+
+        Returns
+        -------
+        ParameterSet
+            Parameters by id, each in its own unit; the same for the same index.
+
+        Raises
+        ------
+        RangeError
+            If the calibration has no such draw.
         """
         if not 0 <= index < len(self.draws):
             raise RangeError(f"draw = {index}; the calibration '{self.name}' has draws 0 to {len(self.draws) - 1}.")
@@ -98,12 +124,33 @@ def is_file(name: str) -> bool:
 
 
 def read_calibration(name: str = "reference") -> Calibration:
-    """Read a shipped calibration by name, or a user's own file when the name ends with .json or .json.gz.
+    """Read a calibration: what every projection starts from.
+
+    Parameters
+    ----------
+    name
+        Name of a shipped calibration, or path of a user's own file, which ends with .json or .json.gz.
+
+    Returns
+    -------
+    Calibration
+        Values at the estimate and at posterior draws, by id of the parameter, each in its own unit.
 
     Raises
     ------
-    UnknownNameError, FileError, RangeError
-        If there is no such calibration, or the file is not one, or it does not fit the catalogue.
+    UnknownNameError
+        If there is no such calibration, or it names a parameter that is not in the catalogue.
+    FileError
+        If the file is missing, or is not a calibration.
+    RangeError
+        If a value lies outside the range of its parameter.
+
+    Examples
+    --------
+    >>> from perdure import read_calibration
+    >>> calibration = read_calibration()
+    >>> calibration.name, len(calibration.draws) > 20
+    ('reference', True)
     """
     return _read(Path(name)) if is_file(name) else _shipped_once(name)
 

@@ -144,20 +144,38 @@ class Longitudinal:
 
 
 def read_longitudinal(path: str | Path, names: Mapping[str, str] | None = None) -> Longitudinal:
-    """Read the measurements of a file.
+    """Read the measurements of a user's own patients from a file.
 
     Parameters
     ----------
     path
-        A file with a header and commas; NONMEM style or long, see the top of this file.
+        A file with a header and commas; NONMEM style or long, see the top of `fitting.patients.data`.
     names
         What the codes of the column NAME, DVID or CMT mean, for example ``{"1": "transgene", "2": "m_protein"}``;
         ``{"": "transgene"}`` for a file without such a column.
+
+    Returns
+    -------
+    Longitudinal
+        One `Subject` for each patient: arrays (observations,) of days since the first infusion, of what was measured
+        ("car_t" in cells/mm3, "transgene" in copies/ug, "m_protein" in g/L, "flc" in mg/L) and of its value; and notes
+        on imperfect rows.
 
     Raises
     ------
     FileError
         With the line, the column, the value and what would be right.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from perdure import read_longitudinal
+    >>> _ = Path("patients.csv").write_text('''id,time,what,value,limit
+    ... A,0,m_protein,50,0.5
+    ... A,7,car_t,250,0.1''')
+    >>> data = read_longitudinal("patients.csv")
+    >>> data.subject("A").value.tolist()
+    [50.0, 250.0]
     """
     where = Path(path).name
     reading = _Reading(where, dict(names or {}))

@@ -73,7 +73,9 @@ def individual_fit(model: PopulationModel, subject: Subject, starts: int = 4, ro
 def individual_fits(
     model: PopulationModel, data: Sequence[Subject], starts: int = 4, rounds: int = 40
 ) -> tuple[IndividualFit, ...]:
-    """MAP estimate of each subject.
+    """Most probable individual parameters of each subject (MAP, empirical Bayes), and how sure they are (Laplace).
+
+    Data below the limit of quantification count by the M3 method (Beal 2001); the search is that of Marquardt 1963.
 
     Parameters
     ----------
@@ -86,12 +88,31 @@ def individual_fits(
     rounds
         Most rounds of the search.
 
+    Returns
+    -------
+    tuple of IndividualFit
+        One for each subject: `values` (ids,) in the unit of each parameter, `covariance` (ids, ids) of their
+        logarithms, and `prediction` (observations,) in the unit of each measurement.
+
     Raises
     ------
     UnknownNameError, RangeError
         If the model has no residual error for what was observed, or one that cannot describe it.
     FitError
-        If the structure cannot predict the data of a subject from any start.
+        If the structure cannot predict the data of a subject from any start, or nothing differs between subjects.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from perdure import individual_fits, mechanistic_model
+    >>> from perdure.fitting.patients.data import Subject
+    >>> time, value = np.array([0.0, 7.0, 14.0, 28.0, 56.0]), np.array([50.0, 250.0, 400.0, 20.0, 8.0])
+    >>> kind = np.array(["m_protein", "car_t", "car_t", "m_protein", "m_protein"])
+    >>> subject = Subject("A", time, kind, value, below=np.zeros(5, dtype=bool))
+    >>> model = mechanistic_model("ide_cel")
+    >>> fit = individual_fits(model, [subject], starts=1, rounds=4)[0]
+    >>> fit.prediction.shape, fit.values.shape == model.typical.shape
+    ((5,), True)
     """
     subjects = list(data)
     model.check(subjects)

@@ -228,15 +228,38 @@ def mechanistic_model(
 
     Parameters
     ----------
+    product
+        Key of the CAR-T product that the patients were given.
+    population
+        Key of the population that they come from.
     data
         Patients to fit: light chain and the scale of transgene copies become individual parameters if measured.
     parameters
-        Other numbers than the calibrated ones.
+        Other values than the calibrated ones.
+    others
+        What is given beside the CAR-T cells; days count from the first infusion.
+    solver
+        How to integrate; by default at a relative tolerance of 1e-5, without eradication.
+
+    Returns
+    -------
+    PopulationModel
+        Typical values (ids,) in the unit of each parameter, covariance of their logarithms between patients (ids, ids),
+        and the residual error of each kind of measurement.
 
     Raises
     ------
-    UnknownNameError, RegimenError
-        If there is no such product or population, or the product is a drug.
+    UnknownNameError
+        If there is no such product or population.
+    RegimenError
+        If the product is a drug, or `others` gives CAR-T cells.
+
+    Examples
+    --------
+    >>> from perdure import mechanistic_model
+    >>> model = mechanistic_model("ide_cel", "late_line")
+    >>> "k_growth_tumour" in model.structure.ids, model.omega.shape == 2 * model.typical.shape
+    (True, True)
     """
     numbers = parameters or read_calibration().parameters()
     kinds = {str(kind) for subject in data.subjects for kind in subject.kind} if data is not None else set()

@@ -313,21 +313,58 @@ def fit_population(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> PopulationFit:
-    """Fit a population to longitudinal data by SAEM.
+    """Fit a population to longitudinal data by SAEM (Delyon, Lavielle & Moulines 1999; Kuhn & Lavielle 2005).
+
+    Standard errors come from the observed information (Louis 1982), the likelihood from importance sampling.
 
     Parameters
     ----------
-    start, subjects, correlated, no_spread, held, explore, smooth, seed, progress
-        As for `saem.estimate`.
+    start
+        Structure and first guesses; the spread should rather be too wide. The kinds of residual error stay as they are.
+    subjects
+        The data, at least two subjects.
+    correlated
+        Estimate the covariances between parameters too, and not only their variances.
+    no_spread
+        Parameters that are the same for all subjects, beside those without spread in `start`.
+    held
+        Parameters whose typical value stays as it is in `start`.
+    explore, smooth
+        Iterations of the first phase, which finds the place, and of the second, which averages.
     sweeps
         Draws of the individual parameters behind the standard errors.
     draws
         Draws for each subject behind the marginal likelihood.
+    seed
+        Same seed, same result.
+    progress
+        Called with the iterations done and their number.
+
+    Returns
+    -------
+    PopulationFit
+        The fitted `model` (typical values in the unit of each parameter), the covariance of the estimates,
+        log-likelihood, AIC and BIC, and the deviations of each subject (subjects, ids) on the log scale.
 
     Raises
     ------
-    UnknownNameError, RangeError, FitError
-        As `saem.estimate`.
+    UnknownNameError, RangeError
+        If a name is not a parameter, or the residual errors cannot describe the data.
+    FitError
+        If the structure cannot predict a subject, or there are fewer than two.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from perdure import fit_population
+    >>> from perdure.fitting.patients.cellular_kinetics import tisagenlecleucel
+    >>> from perdure.fitting.patients.data import Subject
+    >>> days, kind, below = np.array([4.0, 9.0, 14.0, 28.0]), np.full(4, "transgene"), np.zeros(4, dtype=bool)
+    >>> copies = {"A": [2e3, 2e4, 15e3, 3e3], "B": [5e2, 9e3, 12e3, 15e2], "C": [9e2, 15e3, 6e3, 9e2]}
+    >>> subjects = [Subject(name, days, kind, np.array(value), below) for name, value in copies.items()]
+    >>> fit = fit_population(tisagenlecleucel(), subjects, explore=4, smooth=4, sweeps=10, draws=20)  # far too few
+    >>> fit.model.structure.ids[:2], fit.eta_mean.shape
+    (('c_max', 't_max'), (3, 6))
     """
     found = estimate(
         start,

@@ -356,10 +356,22 @@ def predict_progression(
     ----------
     model
         The population that the patient comes from, with structure `Mechanistic`.
+    subject
+        The measurements of the patient.
     draws, rounds
         Draws of each round; rounds at most, fewer if `ENOUGH` effective draws are there before.
     months, every
         Follow-up from the first infusion in months, days between visits.
+    seed
+        Same seed, same result.
+    solver
+        How to integrate; `Solver(rtol=1e-5)` by default.
+
+    Returns
+    -------
+    Progression
+        Day of progression by weighted draws, arrays (2 * draws,), days since the first infusion: its median, 95 %
+        interval, and the probability of none by a month.
 
     Raises
     ------
@@ -367,6 +379,19 @@ def predict_progression(
         If the structure is not the mechanistic one; if the last measurement is at the end of follow-up.
     FitError
         If no draw agrees with the data at all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from perdure import mechanistic_model, predict_progression
+    >>> from perdure.fitting.patients.data import Subject
+    >>> time, value = np.array([0.0, 7.0, 14.0, 28.0, 56.0]), np.array([50.0, 250.0, 400.0, 20.0, 8.0])
+    >>> kind = np.array(["m_protein", "car_t", "car_t", "m_protein", "m_protein"])
+    >>> subject = Subject("A", time, kind, value, below=np.zeros(5, dtype=bool))
+    >>> model = mechanistic_model("ide_cel")
+    >>> ahead = predict_progression(model, subject, draws=24, rounds=1, months=12.0)  # far too few draws
+    >>> ahead.last, ahead.median > ahead.last
+    (56.0, True)
     """
     model = wider(model)
     last = float(max(on_days(subject), default=0.0))

@@ -109,10 +109,40 @@ def validate_user_evidence(
 ) -> UserValidation:
     """Predict every result that the model computes, whatever its role, at the estimate and over posterior draws.
 
+    Parameters
+    ----------
+    studies
+        The user's evidence, as `read_studies(folder)` reads it.
+    calibration
+        What predicts; the evidence should not have been used in its fit.
+    sizes
+        Virtual patients and posterior draws, at least two.
+    solver
+        How to integrate; `Solver(rtol=1e-4, workers=1)` by default.
+    shipped
+        Evidence that the calibration may rest on, for the warnings; all that is shipped by default.
+
+    Returns
+    -------
+    UserValidation
+        For each result the model value and its 95 % intervals, of the parameters and of a trial of that size, in the
+        unit of the report; which results the model does not compute; warnings of results that were in the fit.
+
     Raises
     ------
     EvidenceError
         If the model computes none of the results.
+    RangeError
+        If there are fewer than two draws.
+
+    Examples
+    --------
+    >>> from perdure import Sizes, read_calibration, read_studies, validate_user_evidence
+    >>> mine = [study for study in read_studies() if study.name == "karmma"]  # or read_studies("my_evidence")
+    >>> sizes = Sizes(patients=20, draws=2, patients_per_draw=10)
+    >>> validation = validate_user_evidence(mine, read_calibration(), sizes=sizes)
+    >>> len(validation.rows), validation.warnings
+    (5, ())
     """
     if sizes.draws < 2:
         raise RangeError(f"draws = {sizes.draws}; expected at least 2, or there is no parameter interval.")
