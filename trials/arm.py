@@ -24,14 +24,26 @@ class Arm:
 
     Attributes
     ----------
+    name
+        What the arm is called; each arm of a comparison has its own.
     given
         A sentence, a plan, a regimen, or the path of an event table.
+    population
+        Key of a population.
     change
-        Other parameters of the virtual patients ('what if'): gets them by name and returns those that differ.
+        Other parameters of the virtual patients ('what if'): gets them by name, arrays (n,), and returns those that
+        differ.
     from_infusion
         Count from the first infusion of cells, not from day 0 of the plan (apheresis), if these differ.
     share
         Patients of a trial that are randomised to it, relative to the other arms.
+
+    Examples
+    --------
+    >>> from perdure import Arm
+    >>> arm = Arm("fast", "ide-cel", change=lambda patients: {"k_growth_tumour": 2.0 * patients["k_growth_tumour"]})
+    >>> arm.plan.products
+    ('ide_cel',)
     """
 
     name: str

@@ -140,10 +140,31 @@ def decompose(
     every: float = 28.0,
     solver: Solver | None = None,
 ) -> Decomposition:
-    """Split the difference of a measure between two arms, other less reference, by mechanism.
+    """Split the difference of a measure between two arms, other less reference, by mechanism (Shapley 1953).
 
     It takes 2^k simulations of each size, k being the number of mechanisms by which the arms differ (twice as many
     where a drug is in both arms with different doses); of plans, the first line.
+
+    Parameters
+    ----------
+    reference, other
+        The arms; both treat the same population.
+    calibration
+        At whose estimate and posterior draws they are compared.
+    measure
+        What is split; restricted mean PFS by default.
+    sizes
+        Virtual patients and posterior draws.
+    months, every
+        Follow-up in months, days between assessments.
+    solver
+        How to integrate; `Solver(rtol=1e-5)` by default.
+
+    Returns
+    -------
+    Decomposition
+        Shapley's value of every mechanism, with its 95 % interval, in the unit of the measure; they add up to the whole
+        difference.
 
     Raises
     ------
@@ -151,6 +172,16 @@ def decompose(
         If the arms differ in population, in when they are counted from, or in a number that has no mechanism.
     RegimenError
         If one arm has more courses of CAR-T cells than the other.
+
+    Examples
+    --------
+    >>> from perdure import Arm, Sizes, decompose, read_calibration
+    >>> alone = Arm("alone", "ide-cel")
+    >>> maintained = Arm("maintained", "ide-cel; crenigacestat from day 30 for 2 months")
+    >>> sizes = Sizes(patients=20, draws=2, patients_per_draw=10)
+    >>> result = decompose(alone, maintained, read_calibration(), sizes=sizes, months=6.0)
+    >>> bool(abs(sum(result.values.values()) - result.total.value) < 1e-9)
+    True
     """
     solver = solver or Solver(rtol=1e-5)
 

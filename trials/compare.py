@@ -54,16 +54,34 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Arms against each other.
+    """Arms against each other, on the same virtual patients.
 
     Attributes
     ----------
+    arms
+        The arms; gains are counted from the first unless another is named.
+    measures
+        What was measured of each, and last the share of the patients (%).
+    groups
+        Names of the groups of patients; 'everybody' is the first.
     posterior
-        The arms at the estimate, and what was measured there and at posterior draws.
+        The arms at the estimate, and what was measured there and at posterior draws: a table (groups, arms, measures)
+        each, in the unit of each measure, and curves (arms, months).
     months : array (months,)
         Months at which the curves of the draws are kept.
     footings
-        What each arm rests on.
+        What each arm rests on: calibrated, or extrapolated and why.
+
+    Examples
+    --------
+    >>> from perdure import Arm, Sizes, compare, measures
+    >>> arms = [Arm("alone", "ide-cel"), Arm("with", "ide-cel; lenalidomide 10 mg daily from day 30 for 5 months")]
+    >>> comparison = compare(arms, sizes=Sizes(patients=20, draws=2, patients_per_draw=10), months=6.0)
+    >>> response = comparison.estimate("with", measures.RESPONSE)
+    >>> response.low <= response.high
+    True
+    >>> 0.0 <= comparison.chance("with", measures.RESTRICTED_PFS) <= 1.0
+    True
     """
 
     arms: tuple[Arm, ...]
@@ -84,7 +102,18 @@ class Comparison:
         return max(measured.failed for measured in (self.posterior.value, *self.posterior.draws))
 
     def result(self, arm: str) -> ArmResult:
-        """Virtual patients of an arm at the estimate."""
+        """Virtual patients of an arm at the estimate.
+
+        Returns
+        -------
+        ArmResult
+            With `sizes.patients` patients.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such arm.
+        """
         return self.results[self._arm(arm)]
 
     def _arm(self, name: str) -> int:
@@ -95,6 +124,11 @@ class Comparison:
 
     def numbers(self, arm: str, measure: Measure, against: str = "", group: str = EVERYBODY) -> Numbers:
         """A measure at the estimate and at every draw; the difference from another arm, in the same patients, if given.
+
+        Returns
+        -------
+        Numbers
+            A number, and an array (draws,), in the unit of the measure.
 
         Raises
         ------
@@ -110,29 +144,65 @@ class Comparison:
         return numbers.minus(self.numbers(against, measure, "", group)) if against else numbers
 
     def draws_of(self, arm: str, measure: Measure, against: str = "", group: str = EVERYBODY) -> np.ndarray:
-        """A measure at every draw without the Monte Carlo error of few patients; the difference from another arm."""
+        """A measure at every draw without the Monte Carlo error of few patients; the difference from another arm.
+
+        Returns
+        -------
+        array (draws,)
+            In the unit of the measure.
+        """
         return self.numbers(arm, measure, against, group).centred
 
     def estimate(self, arm: str, measure: Measure, group: str = EVERYBODY) -> Estimate:
-        """A measure with its 95 % interval over posterior draws."""
+        """A measure with its 95 % interval over posterior draws.
+
+        Returns
+        -------
+        Estimate
+            In the unit of the measure; NaN where nobody belongs to the group.
+        """
         return self.numbers(arm, measure, "", group).estimate
 
     def gain(self, arm: str, measure: Measure, against: str = "", group: str = EVERYBODY) -> Estimate:
-        """The difference from another arm (the first by default) in the same patients, with its 95 % interval."""
+        """The difference from another arm (the first by default) in the same patients, with its 95 % interval.
+
+        Returns
+        -------
+        Estimate
+            In the unit of the measure; of percentages in percentage points.
+        """
         return self.numbers(arm, measure, against or self.arms[0].name, group).estimate
 
     def chance(self, arm: str, measure: Measure, against: str = "", group: str = EVERYBODY) -> float:
-        """Share of posterior draws in which an arm has more of a measure than another one; ties count half."""
+        """Share of posterior draws in which an arm has more of a measure than another one; ties count half.
+
+        Returns
+        -------
+        float
+            From 0 to 1; NaN if it is known in no draw.
+        """
         gains = self.draws_of(arm, measure, against or self.arms[0].name, group)
         known = gains[~np.isnan(gains)]
         return float(np.mean((known > 0) + 0.5 * (known == 0))) if known.size else float("nan")
 
     def share(self, group: str) -> Estimate:
-        """Share of the virtual patients who belong to a group, in percent."""
+        """Share of the virtual patients who belong to a group.
+
+        Returns
+        -------
+        Estimate
+            In percent.
+        """
         return self.estimate(self.arms[0].name, SHARE, group)
 
     def band(self, arm: str) -> np.ndarray:
-        """Progression-free survival of every draw without the Monte Carlo error of few patients: (draws, months)."""
+        """Progression-free survival of every draw without the Monte Carlo error of few patients.
+
+        Returns
+        -------
+        array (draws, months)
+            Fractions from 0 to 1 at `self.months`.
+        """
         a = self._arm(arm)
         return self.posterior.numbers(lambda measured: measured.curves[a], 0.0, 1.0).centred
 
@@ -156,8 +226,12 @@ def compare(
 
     Parameters
     ----------
+    arms
+        Each with a name of its own; the first is the reference of gains.
     calibration
         The shipped one by default.
+    measures
+        What is measured of every arm (`measures`).
     groups
         Who belongs to it, by name, as seen in the first arm (`Group`); everybody is always there. The same people
         count in every arm.
@@ -171,6 +245,8 @@ def compare(
         Months at which the curves of the draws are kept.
     threads
         Arms treated side by side; the result is the same for any number.
+    label
+        What the progress is called.
     how
         More for `treat`: a solver, `keep_courses`, `with_first_line`.
 
@@ -183,6 +259,19 @@ def compare(
     ------
     InputError
         If there is no arm, two have the same name, or a plan has one line only where a later one is asked for.
+    NobodyError
+        If no virtual patient comes to the line.
+    SimulationError
+        If no patient of an arm could be integrated.
+
+    Examples
+    --------
+    >>> from perdure import Arm, Sizes, compare, measures
+    >>> arms = [Arm("alone", "ide-cel"), Arm("with", "ide-cel; lenalidomide 10 mg daily from day 30 for 5 months")]
+    >>> comparison = compare(arms, sizes=Sizes(patients=20, draws=2, patients_per_draw=10), months=6.0)
+    >>> gain = comparison.gain("with", measures.RESTRICTED_PFS)  # months
+    >>> gain.low <= gain.high
+    True
     """
     arms, measures = tuple(arms), tuple(measures)
     names = [arm.name for arm in arms]

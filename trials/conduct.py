@@ -62,8 +62,19 @@ def conduct(design: Design, pool: Pool, *, trials: int, patients: int, seed: int
 
     Parameters
     ----------
+    design
+        Accrual, dropout, follow-up, blocks and strata.
+    pool
+        Virtual patients under every arm, as `make_pool` gives them.
     trials, patients
         How many trials, and patients in each (all arms together).
+    seed
+        Root of the luck of who enters when, in which arm, and who is lost.
+
+    Returns
+    -------
+    Trials
+        Arrays (trials, patients): arm, entry and times in months, and whether each endpoint came.
 
     Raises
     ------
@@ -71,6 +82,18 @@ def conduct(design: Design, pool: Pool, *, trials: int, patients: int, seed: int
         If the pool was made for another design (other arms, visits, time zero, or a shorter follow-up).
     RangeError
         If a number of trials or patients is not positive.
+
+    Examples
+    --------
+    >>> from perdure import Arm, conduct, make_pool, read_calibration
+    >>> from perdure.trials.design import Design
+    >>> arms = (Arm("alone", "ide-cel"), Arm("with", "ide-cel; lenalidomide 10 mg daily from day 30 for 5 months"))
+    >>> months = {"accrual_months": 3.0, "follow_up_months": 6.0}
+    >>> design = Design("Maintenance", arms, "infusion", patients=20, endpoint="pfs", **months)
+    >>> pool = make_pool(design, read_calibration().parameters(), patients=20, seed=1)
+    >>> trials = conduct(design, pool, trials=5, patients=20, seed=1)
+    >>> trials.time["pfs"].shape, bool(trials.time["pfs"].max() <= 9.0)
+    ((5, 20), True)
     """
     for name, number in (("trials", trials), ("patients", patients)):
         if int(number) != number or number < 1:

@@ -486,13 +486,36 @@ class TrialScenario:
 
 
 def read_scenario(path: str | Path) -> TrialScenario:
-    """Read a scenario from a TOML file.
+    """Read a scenario from a TOML file: arms, and the design of a trial of them if there is a [trial].
+
+    Parameters
+    ----------
+    path
+        The file; `docs/tutorial.md` shows one.
+
+    Returns
+    -------
+    TrialScenario
+        Title, population and arms, the first being the reference, and the `Design` (days, months, shares from 0 to 1).
 
     Raises
     ------
     InputError
         If anything is missing, unknown, impossible, or contradicts something else: one error that names the file, the
         key, its value, and what would be right.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from perdure import read_scenario
+    >>> _ = Path("scenario.toml").write_text('''
+    ... population = "late_line"
+    ... [[arm]]
+    ... name = "alone"
+    ... given = "ide-cel"
+    ... ''')
+    >>> [arm.name for arm in read_scenario("scenario.toml").arms]
+    ['alone']
     """
     path = Path(path)
     entry = read_entry(path)

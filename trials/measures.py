@@ -1,4 +1,20 @@
-"""What is measured of a treated arm: response, progression-free survival, peak, persistence, risks; each one number."""
+"""What is measured of a treated arm: response, progression-free survival, peak, persistence, risks; each one number.
+
+In here, in percent where no unit is given: `RESPONSE`, `COMPLETE`, `MRD`; `MEDIAN_PFS` and `RESTRICTED_PFS` (months),
+`PFS_12`, `PFS_24`; `ALIVE_24`; `PEAK` (cells/uL), `PERSISTENCE` (days); `CRS`, `SEVERE_CRS`, `ICANS`, `SEVERE_ICANS`;
+and `COMING`, those who come to a later line. Several together: `EFFICACY`, `TOXICITY`, `LATER_LINE`. Made to order:
+`restricted_mean`, `progression_free_at`, `alive_at`, `mrd_negative`, `days_of_treatment`; anything else is a `Measure`
+with a function of the `ArmResult`.
+
+Examples
+--------
+>>> from perdure import measures, treat
+>>> result = treat("ide-cel", patients=20, months=6.0)
+>>> measures.PEAK.label, 1.0 < measures.PEAK.read(result) < 10_000.0
+('median peak of CAR-T cells, cells/uL', True)
+>>> 0.0 <= measures.progression_free_at(3.0).read(result) <= 100.0
+True
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -355,10 +355,21 @@ def make_pool(
 
     Parameters
     ----------
+    design
+        The trial: arms, eligibility, visits, time zero and follow-up.
+    parameters
+        The catalogue, at the estimate or at a posterior draw.
     patients
         Virtual patients; trials draw from the eligible ones with replacement, so have a few hundred of them.
+    seed
+        Root of their random streams.
     solver
         `Solver(rtol=1e-5)` by default.
+
+    Returns
+    -------
+    Pool
+        What becomes of every patient in every arm, arrays (arms, 2, n) by branch, in days from day 0 of the plans.
 
     Raises
     ------
@@ -366,6 +377,17 @@ def make_pool(
         If nobody is eligible, or what is asked of patients depends on the arm.
     SimulationError
         If no patient could be integrated in all arms.
+
+    Examples
+    --------
+    >>> from perdure import Arm, make_pool, read_calibration
+    >>> from perdure.trials.design import Design
+    >>> arms = (Arm("alone", "ide-cel"), Arm("with", "ide-cel; lenalidomide 10 mg daily from day 30 for 5 months"))
+    >>> months = {"accrual_months": 3.0, "follow_up_months": 6.0}
+    >>> design = Design("Maintenance", arms, "infusion", patients=20, endpoint="pfs", **months)
+    >>> pool = make_pool(design, read_calibration().parameters(), patients=20, seed=1)
+    >>> pool.course.progression.shape
+    (2, 2, 20)
     """
     people = draw(parameters, patients, seed)
     solver = solver or Solver(rtol=1e-5)

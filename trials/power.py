@@ -154,7 +154,52 @@ def power_curve(
     arm: int = 1,
     progress: Progress | None = None,
 ) -> PowerCurve:
-    """Simulate `trials` trials of every size from one pool, and count those that succeed; raises as `check_sizes`."""
+    """Simulate trials of every size from one pool, and count those that succeed.
+
+    A trial succeeds if its two-sided p is below the design's level, in favour of the arm.
+
+    Parameters
+    ----------
+    design
+        The trial, with its test, endpoint and level.
+    pool
+        Virtual patients under every arm, as `make_pool` gives them.
+    sizes
+        Numbers of patients (all arms together), rising, at least 10.
+    trials
+        Simulated trials of each size, at least 2; 200 to mean much.
+    seed
+        Same seed, same result.
+    arm
+        Place of the arm that is compared with the reference, the first being 0.
+    progress
+        Called as `progress(label, done, total)` after every size.
+
+    Returns
+    -------
+    PowerCurve
+        Arrays (sizes,): power from 0 to 1 with its Monte-Carlo interval (95 %, Wilson 1927), and the mean number of
+        events.
+
+    Raises
+    ------
+    InputError
+        If there is no size, or the pool was made for another design.
+    RangeError
+        If sizes do not rise or are too small, there are fewer than two trials, or there is no such arm.
+
+    Examples
+    --------
+    >>> from perdure import Arm, make_pool, power_curve, read_calibration
+    >>> from perdure.trials.design import Design
+    >>> arms = (Arm("alone", "ide-cel"), Arm("with", "ide-cel; lenalidomide 10 mg daily from day 30 for 5 months"))
+    >>> months = {"accrual_months": 3.0, "follow_up_months": 6.0}
+    >>> design = Design("Maintenance", arms, "infusion", patients=20, endpoint="pfs", **months)
+    >>> pool = make_pool(design, read_calibration().parameters(), patients=20, seed=1)
+    >>> curve = power_curve(design, pool, sizes=(20, 40), trials=10, seed=1)
+    >>> curve.power.shape, bool((curve.low <= curve.power).all())
+    ((2,), True)
+    """
     check_sizes(sizes, trials)
     counted, events = [], []
     for k, size in enumerate(sizes):
@@ -249,11 +294,52 @@ def assurance(
     arm: int = 1,
     truths: Sequence[Truth] | None = None,
 ) -> Assurance:
-    """Mean power over pools, one for each posterior draw.
+    """Mean power over pools, one for each posterior draw (O'Hagan, Stevens & Campbell 2005).
 
     The interval is that of a mean over independent draws (Student), which holds the error from the number of draws and
-    from the trials of each; if all trials of all draws agree, it is Wilson's, with the draws as its number. `truths`
-    are `true_effect` of every pool, if known already: they do not depend on the size of the trial.
+    from the trials of each; if all trials of all draws agree, it is that of Wilson 1927, with the draws as its number.
+
+    Parameters
+    ----------
+    design
+        The trial, with its test, endpoint and level.
+    pools
+        At least two, as `make_pool` gives them at posterior draws.
+    patients
+        Patients of a trial (all arms together).
+    trials_per_pool
+        Simulated trials of each draw, at least 2.
+    seed
+        Same seed, same result.
+    arm
+        Place of the arm that is compared with the reference, the first being 0.
+    truths
+        `true_effect` of every pool, if known already: they do not depend on the size of the trial.
+
+    Returns
+    -------
+    Assurance
+        Probability of success from 0 to 1 with its Monte-Carlo interval (95 %), and power by draw (draws,).
+
+    Raises
+    ------
+    RangeError
+        If there are fewer than two pools or trials of each, or there is no such arm.
+    InputError
+        If a pool was made for another design.
+
+    Examples
+    --------
+    >>> from perdure import Arm, assurance, make_pool, read_calibration
+    >>> from perdure.trials.design import Design
+    >>> arms = (Arm("alone", "ide-cel"), Arm("with", "ide-cel; lenalidomide 10 mg daily from day 30 for 5 months"))
+    >>> months = {"accrual_months": 3.0, "follow_up_months": 6.0}
+    >>> design = Design("Maintenance", arms, "infusion", patients=20, endpoint="pfs", **months)
+    >>> draws = [read_calibration().draw(k) for k in range(2)]
+    >>> pools = [make_pool(design, parameters, patients=20, seed=1) for parameters in draws]
+    >>> success = assurance(design, pools, patients=20, trials_per_pool=5, seed=1)
+    >>> success.power.shape, success.low <= success.value <= success.high
+    ((2,), True)
     """
     if len(pools) < 2 or trials_per_pool < 2:
         raise RangeError(f"{len(pools)} pools of {trials_per_pool} trials; assurance and its error need 2 of both.")

@@ -114,7 +114,7 @@ def search(
     sizes: Sizes | None = None,
     **how: Any,
 ) -> Surface:
-    """Evaluate every point of the grid, and refine the best.
+    """Evaluate every point of a grid of regimens, and refine the best (compass search, Hooke & Jeeves 1961).
 
     Parameters
     ----------
@@ -122,8 +122,12 @@ def search(
         What gains are counted from; it is no point of the grid.
     given
         Makes the arm of a point from one value of every axis.
+    axes
+        What is varied: `Axis(name, unit, values)`.
     objective
         What is to be as large as possible (`measures`).
+    calibration
+        The shipped one by default.
     limit
         Which points are allowed at all.
     refine
@@ -138,12 +142,24 @@ def search(
     Returns
     -------
     Surface
-        Every point with what it gains, the best one, and the refined one.
+        Every point with what it gains (in the unit of the objective) and the chance that it is the best, the best one,
+        and the refined one.
 
     Raises
     ------
     InputError
         If there is no axis, or sequences are to be refined, which is done for first lines only.
+
+    Examples
+    --------
+    >>> from perdure import Arm, Sizes, give, infuse, measures, search
+    >>> from perdure.trials.search import Axis
+    >>> def arm(start):
+    ...     return Arm("", infuse("ide_cel") + give("lenalidomide", start=start, months=3))
+    >>> axes, sizes = [Axis("start", "days", (14.0, 60.0))], Sizes(patients=20, draws=2, patients_per_draw=10)
+    >>> surface = search(Arm("alone", "ide-cel"), arm, axes, measures.RESTRICTED_PFS, sizes=sizes, months=6.0)
+    >>> surface.table(lambda point: point.gain.value).shape
+    (2,)
     """
     axes = tuple(axes)
     if not axes:

@@ -36,7 +36,7 @@ class ArmResult:
     line
         The line that is reported, 1 being that of day 0.
     patients
-        Parameters of the virtual patients by name, arrays (n,).
+        Parameters of the virtual patients by name, arrays (n,) in the units of the catalogue.
     people
         The randomness of the patients in that line.
     regimen
@@ -46,13 +46,23 @@ class ArmResult:
     since : array (n,)
         Day on which the clock of the line starts; NaN for those who never come to it.
     share
-        Share of the patients who come to the line.
+        Share of the patients who come to the line, 0 to 1.
     failures
         Patients who could not be integrated; they are in no number.
     solution
         Courses in time of the first line, where they are kept.
     first
         Endpoints of the first line from day 0, where a later line is reported and they were asked for.
+
+    Examples
+    --------
+    >>> from perdure import treat
+    >>> result = treat("ide-cel", patients=20, months=6.0)
+    >>> 0.0 < result.pfs().at(6.0) < 1.0
+    True
+    >>> fast = result.patients["k_growth_tumour"] > 0.03
+    >>> result.among(fast).counted < result.counted
+    True
     """
 
     arm: Arm
@@ -106,11 +116,23 @@ class ArmResult:
         return self.first
 
     def pfs(self, dated: str = "visit") -> SurvivalCurve:
-        """Progression-free survival from the start of the line, in months; its band is the sampling error."""
+        """Progression-free survival from the start of the line; its band is the sampling error.
+
+        Returns
+        -------
+        SurvivalCurve
+            In months.
+        """
         return self.outcomes.progression_free(dated)
 
     def among(self, keep: np.ndarray) -> "ArmResult":
-        """The same with only some patients counted: `keep` (n,) or, by branch, (2, n); others get no weight."""
+        """The same with only some patients counted: `keep` (n,) or, by branch, (2, n); others get no weight.
+
+        Returns
+        -------
+        ArmResult
+            With as many patients as before, of whom some do not count.
+        """
         first = None if self.first is None else self.first.among(keep)
         return replace(self, outcomes=self.outcomes.among(keep), first=first)
 
@@ -120,13 +142,25 @@ class ArmResult:
         return float(self.outcomes.flat_weight.sum())
 
     def mean(self, values: np.ndarray) -> float:
-        """Weighted mean of a number per patient, (n,) or (2, n); NaN values are left out."""
+        """Weighted mean of a number per patient, (n,) or (2, n); NaN values are left out.
+
+        Returns
+        -------
+        float
+            In the unit of the values; NaN if nobody counts.
+        """
         weight = self.outcomes.flat_weight * np.isfinite(np.broadcast_to(values, (2, self.outcomes.n))).ravel()
         filled = np.nan_to_num(np.broadcast_to(values, (2, self.outcomes.n)), posinf=0.0, neginf=0.0).ravel()
         return float(np.sum(weight * filled) / np.sum(weight)) if np.sum(weight) > 0 else float("nan")
 
     def median(self, values: np.ndarray) -> float:
-        """Weighted median of a number per patient, (n,) or (2, n); NaN values are left out."""
+        """Weighted median of a number per patient, (n,) or (2, n); NaN values are left out.
+
+        Returns
+        -------
+        float
+            In the unit of the values; NaN if nobody counts.
+        """
         spread = np.broadcast_to(values, (2, self.outcomes.n)).ravel()
         known = ~np.isnan(spread) & (self.outcomes.flat_weight > 0)
         return weighted_quantile(spread[known], 0.5, self.outcomes.flat_weight[known]) if known.any() else float("nan")
@@ -149,10 +183,20 @@ class ArmResult:
         return np.vstack([day, first.death]), np.vstack([weight, rest]) * known
 
     def time_to_second(self, *, waiting: bool = True, patients: float | None = None) -> SurvivalCurve:
-        """PFS2 in months from day 0, followed for as long as the last line was, and at most until month 36.
+        """PFS2 from day 0, followed for as long as the last line was, and at most until month 36.
 
         Without `waiting` the days between progression and cells, when nothing holds the tumour, are left out: what
         remains is the time in control. PFS2 itself grows by a longer wait, in which it counts no second progression.
+
+        Returns
+        -------
+        SurvivalCurve
+            In months. Its band is that of as many patients as were simulated, or of `patients`.
+
+        Raises
+        ------
+        InputError
+            If only a later line was reported: `treat(..., with_first_line=True)`.
         """
         day, weight = self.second_progression
         if not waiting:
@@ -199,6 +243,8 @@ def treat(
         line a multiple of 3.5).
     parameters
         Other numbers than the calibrated ones, for example `read_calibration().draw(3)`.
+    solver
+        How to integrate; `Solver()` by default.
     keep_courses
         Whether the result holds the courses in time of a first line.
     with_first_line
@@ -217,12 +263,18 @@ def treat(
         If what is given cannot be read, has no such line, or cannot be given (`RegimenError`).
     NobodyError
         If no virtual patient comes to the line.
+    SimulationError
+        If no patient could be integrated.
 
     Examples
     --------
     >>> from perdure import treat
-    >>> round(treat("ide-cel", patients=20, months=6.0).outcomes.overall_response_rate, 1) > 0.5
+    >>> first = treat("ide-cel", patients=20, months=6.0)
+    >>> first.outcomes.overall_response_rate > 0.5
     True
+    >>> second = treat("ide-cel; at progression: teclistamab", patients=20, months=6.0)
+    >>> second.line, 0.0 < second.share <= 1.0
+    (2, True)
     """
     if regimen is not None:
         given = _deprecated(given, regimen)
