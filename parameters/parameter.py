@@ -1,4 +1,4 @@
-"""One number with its unit, range, prior and source; declared once, used by simulation, fit and report."""
+"""One parameter with its unit, range, prior and source; declared once, used by simulation, fit and report."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal

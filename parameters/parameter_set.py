@@ -1,4 +1,4 @@
-"""The catalogue of numbers: frozen, addressed by name, changed only by making a new one."""
+"""A frozen set of parameters, addressed by name; a change makes a new set."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path

@@ -71,7 +71,7 @@ class Draws:
         return self.uniform_of(_numbered("death", self.line))
 
     def for_line(self, line: int) -> "Draws":
-        """The same people in a later line of therapy: deaths there are drawn anew."""
+        """The same people in a later line of therapy: deaths there have draws of their own."""
         return replace(self, line=line)
 
     def normal_of(self, name: str) -> np.ndarray:
@@ -101,7 +101,7 @@ class Draws:
         errors = None if self.errors is None else self.errors[keep]
         some = Draws(self.seed, self.keys[keep], errors, self.line)
         some._assay.extend(assay[keep] for assay in self._assay)
-        some._known.update({name: (one[keep], other[keep]) for name, (one, other) in self._known.items()})
+        some._known.update({name: (normal[keep], uniform[keep]) for name, (normal, uniform) in self._known.items()})
         return some
 
 
@@ -255,11 +255,11 @@ class _Effects:
     shared: float = 1.0
 
     def __getitem__(self, name: str) -> np.ndarray:
-        one = self.linked[name] if name in self.linked else self.draws.normal_of(name)
+        first = self.linked[name] if name in self.linked else self.draws.normal_of(name)
         if self.number == 1:
-            return one
-        other = self.draws.normal_of(_numbered(name, self.number))
-        return self.shared * one + math.sqrt(1.0 - self.shared**2) * other
+            return first
+        own = self.draws.normal_of(_numbered(name, self.number))
+        return self.shared * first + math.sqrt(1.0 - self.shared**2) * own
 
 
 def _values(
@@ -300,6 +300,6 @@ def _correlated(parameters: ParameterSet, draws: Draws, population: str) -> dict
         ) from None
     normal = [draws.normal_of(name) for name in linked]
     return {
-        name: np.sum([weight * one for weight, one in zip(row, normal, strict=True)], axis=0)
+        name: np.sum([weight * normals for weight, normals in zip(row, normal, strict=True)], axis=0)
         for name, row in zip(linked, factor, strict=True)
     }

@@ -1,4 +1,4 @@
-"""Populations: who is treated. Spreads, correlations, factors on shared values; one file each."""
+"""Patient populations: between-patient variability, correlations and factors on shared values; one file each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What was believed about a number before the trials were looked at."""
+"""Prior distribution of a parameter, before any evidence."""
 
 import math
 from dataclasses import dataclass

@@ -124,8 +124,8 @@ class _Scramble:
         return value ^ (value >> _HALF)
 
 
-def _mix(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    mixed = _LEFT * one - _RIGHT * other
+def _mix(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    mixed = _LEFT * left - _RIGHT * right
     return mixed ^ (mixed >> _HALF)
 
 

@@ -68,11 +68,11 @@ def show_unit(unit: Unit) -> str:
     return re.sub(r"\bl\b", "L", re.sub(r"\bd\b", "day", text))
 
 
-def same_unit(one: Unit, other: Unit) -> bool:
+def same_unit(unit: Unit, other: Unit) -> bool:
     """Whether two units are equal with a factor of exactly one (1/day and 1/hour are not)."""
-    if one.dimensionality != other.dimensionality:
+    if unit.dimensionality != other.dimensionality:
         return False
-    return math.isclose(factor(one, other), 1.0, rel_tol=1e-12)
+    return math.isclose(factor(unit, other), 1.0, rel_tol=1e-12)
 
 
 def factor(unit: Unit, to: Unit) -> float:

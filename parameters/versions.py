@@ -1,4 +1,4 @@
-"""Which versions of libraries are at work, for everything that is written down."""
+"""Versions of the libraries in use, for the provenance of results."""
 
 from importlib import metadata
 
