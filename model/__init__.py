@@ -1,1 +1,1 @@
-"""First floor: how the body answers. Flows, equations, engine, regimens, endpoints."""
+"""The mechanistic model: flows and equations, regimens, numerical engine, cohorts and trial endpoints."""

@@ -1,4 +1,4 @@
-"""Patients under rules: follow them from look to look, and change their doses by what is seen."""
+"""Adaptive dosing: simulate from visit to visit, and apply rules that change the doses."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -149,7 +149,7 @@ class Course:
         return self.plans.whole()
 
     def advance(self, day: float, *, final: bool) -> None:
-        """Go on to a day; whoever is stopped by a watch on the way goes on under its rule."""
+        """Simulate to a day; a patient in whom a watch fires on the way continues under its rule."""
         while True:
             self.batch.advance(self.plans.coming(), day, final=final, watch=self.watch)
             self.plans.come_to(self.batch.next_edge)
@@ -215,16 +215,16 @@ class Course:
 
 def events(rules: Sequence[Rule], notes: Sequence[Note], fine: np.ndarray) -> dict[str, Fired]:
     """Days on which every rule fired, by patient; none for patients that are not fine."""
-    found = {}
+    fired = {}
     for r, rule in enumerate(rules):
-        mine = [note for note in notes if note[0] == r]
-        who = np.concatenate([np.zeros(0, dtype=np.int64), *(note[1] for note in mine)])
-        day = np.concatenate([np.zeros(0), *(note[2] for note in mine)])
+        of_rule = [note for note in notes if note[0] == r]
+        who = np.concatenate([np.zeros(0, dtype=np.int64), *(note[1] for note in of_rule)])
+        day = np.concatenate([np.zeros(0), *(note[2] for note in of_rule)])
         order = np.lexsort((day, who))
         count = np.bincount(who, minlength=len(fine))
         days = np.full((len(fine), max(1, count.max(initial=0))), np.nan)
         rank = np.arange(len(who)) - np.repeat(np.cumsum(count) - count, count)
         days[who[order], rank] = day[order]
         days[~fine] = np.nan
-        found[rule.name] = Fired(days)
-    return found
+        fired[rule.name] = Fired(days)
+    return fired

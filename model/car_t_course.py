@@ -1,4 +1,4 @@
-"""The CAR-T products that are in one patient, one after the other: each has its own states and its own numbers."""
+"""CAR-T courses of one patient, one after the other: each has states and parameters of its own."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class Cells:
     antigens
         What the CAR binds; any of them is enough.
     suffix
-        What tells its states and numbers from those of the others: '' for the first, then '_2', '_3', ...
+        Ending of the names of its states and parameters: '' for the first, then '_2', '_3', ...
     immunity
         Suffix of the immunity that clears it: products whose binders are alike share one.
     """
@@ -28,7 +28,7 @@ class Cells:
     immunity: str = ""
 
     def own(self, name: str) -> sympy.Symbol:
-        """A number of this product, or a quantity of these cells."""
+        """A parameter of this product, or a quantity of these cells."""
         return parameter(f"{name}{self.suffix}")
 
     @property

@@ -1,4 +1,4 @@
-"""The whole catalogue: shared parameters, populations, and what every product and drug brings along."""
+"""The whole catalogue: shared parameters, populations, and the parameters of every product and drug."""
 
 from functools import cache
 

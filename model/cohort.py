@@ -35,7 +35,7 @@ from .regimens.regimen import Regimen
 from .simulate import Solver, simulate
 from .solution import Failure
 
-# Endpoints of a large cohort: the outcomes of its parts put together as those of one trial arm.
+# Endpoints of a large cohort, accumulated over its parts.
 
 
 LEFT_OUT = "soluble_bcma"
@@ -61,14 +61,14 @@ class Endpoints:
 
     def reduce(self, part: Part) -> dict[str, np.ndarray]:
         """Endpoints of a part, exactly as those of a trial with these patients only."""
-        found = outcomes_of_part(part.recorded(self.days), part.patients, part.draws, self.visits)
-        arrays = {name: getattr(found, name) for name in _ARRAYS}
-        for branch, response in zip(_BRANCHES, found.responses, strict=True):
+        outcomes = outcomes_of_part(part.recorded(self.days), part.patients, part.draws, self.visits)
+        arrays = {name: getattr(outcomes, name) for name in _ARRAYS}
+        for branch, response in zip(_BRANCHES, outcomes.responses, strict=True):
             arrays |= {f"{branch} {each.name}": getattr(response, each.name) for each in fields(Response)}
         return arrays
 
     def begin(self, n: int) -> "_RunningOutcomes":
-        """Endpoints of nobody yet."""
+        """Empty accumulator."""
         return _RunningOutcomes(self.visits, n)
 
 
@@ -88,15 +88,16 @@ class _RunningOutcomes:
             self.arrays[name][(slice(None), rows) if axis else rows] = values
 
     def result(self) -> Outcomes:
-        one, other = (
+        relapse, eradicated = (
             Response(**{each.name: self.arrays[f"{branch} {each.name}"] for each in fields(Response)})
             for branch in _BRANCHES
         )
         values = {name: self.arrays[name] for name in _ARRAYS}
-        return Outcomes(visits=self.visits, responses=(one, other), **{LEFT_OUT: np.empty((self.n, 0))}, **values)
+        left_out = {LEFT_OUT: np.empty((self.n, 0))}
+        return Outcomes(visits=self.visits, responses=(relapse, eradicated), **left_out, **values)
 
 
-# The parts of a cohort: what they are made from, how one is computed, and what is left of it.
+# Parts of a cohort: specification, simulation and reduction of each.
 
 
 MOST_FAILURES = 100
@@ -186,7 +187,7 @@ class Finished:
     arrays: Mapping[tuple[str, str], np.ndarray]
 
 
-# Finished parts of a cohort in a folder, so that a long simulation can be cut off and go on.
+# Checkpoints: finished parts in a folder, so that an interrupted simulation can be resumed.
 
 
 class KeptParts:
@@ -239,7 +240,7 @@ class KeptParts:
         os.replace(draft, path)
 
 
-# Where the parts of a cohort are computed: by threads of this process, or by the workers of a dask client.
+# Executors: the threads of this process, or the workers of a dask client.
 
 
 AHEAD = 1000
@@ -310,7 +311,7 @@ def _run(setting: Runnable, first: int, last: int) -> Any:
 
 
 def in_order(jobs: Sequence[Job], submit: Submit, kept: Kept | None = None) -> Generator[tuple[int, Any], None, None]:
-    """Number and result of every job, in the order of the jobs and each exactly once, whoever finishes first."""
+    """Number and result of every job, each exactly once and in the order of the jobs, however they finish."""
     arrived: SimpleQueue[int] = SimpleQueue()
     waiting: dict[int, Any] = {}
     early: dict[int, Any] = {}
@@ -327,9 +328,9 @@ def in_order(jobs: Sequence[Job], submit: Submit, kept: Kept | None = None) -> G
                     hand_out(handed_out)
                 handed_out += 1
             if kept is not None and number not in waiting and number not in early:
-                found = kept.find(*job)
-                if found is not None:
-                    yield number, found
+                stored = kept.find(*job)
+                if stored is not None:
+                    yield number, stored
                     continue
                 hand_out(number)  # its file is damaged
             while number not in early:
@@ -468,9 +469,9 @@ def simulate_cohort(
             if progress is not None:
                 progress(number + 1, len(jobs))
     names = list(regimens)
-    found = [tally.result(names[k % len(names)]) for k, tally in enumerate(tallies)]
-    rounds = range(0, len(found), len(names))
-    return CohortResult(tuple(dict(zip(names, found[k : k + len(names)], strict=True)) for k in rounds))
+    reductions = [tally.result(names[k % len(names)]) for k, tally in enumerate(tallies)]
+    rounds = range(0, len(reductions), len(names))
+    return CohortResult(tuple(dict(zip(names, reductions[k : k + len(names)], strict=True)) for k in rounds))
 
 
 @dataclass(eq=False)

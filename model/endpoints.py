@@ -1,4 +1,4 @@
-"""From time courses to what trials report: response, progression-free survival, cellular kinetics, persistence.
+"""Trial endpoints from time courses: response, progression-free survival, cellular kinetics, persistence.
 
 Every virtual patient has two branches: the tumour comes back if it was not eradicated (weight 1 - P), or it never
 does (weight P), P being the probability of eradication. Nothing is drawn for it, so that results are smooth.
@@ -19,7 +19,7 @@ from .relapse import causes
 from .solution import Solution
 from .statistics.survival import SurvivalCurve, kaplan_meier
 
-# What is read off a time course: its peak, the area under it, the last day above a limit.
+# Cellular kinetics of a time course: peak, area under the curve, last day above a limit.
 
 
 def peak(times: np.ndarray, course: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -75,7 +75,7 @@ def measure(
     """Measured markers of every patient at the visits.
 
     Error of the assay: proportional (`error_m_protein`) and additive (`error_floor_m_protein`), from each patient's own
-    numbers, so that arms are compared with the same errors.
+    draws, so that arms share the same errors (common random numbers).
     """
     column = {name: patients[name][:, None] for name in patients}
     only_light = patients["light_chain_only"] > 0.5

@@ -121,7 +121,7 @@ def follow_line(
         before = run(line - 1, times[-1:])
         begun = solution.events[f"line {line}"].first
         alive = 1.0 - np.nan_to_num(before.eradication)
-        # nobody comes to a later line whom something else has killed
+        # a patient who has died of another cause never comes to a later line
         begun = np.where(begun < death_without_progression(patients, draws.death), begun, np.nan)
     suffix = _suffix(plan, line)
     moved = seen_from(solution, begun + offset, visits, alive=alive, suffix=suffix)
@@ -130,11 +130,11 @@ def follow_line(
             f"none of {n} virtual patients comes to line {line} of the plan within {LATEST_MONTHS:g} months."
         )
     later = draws if line == 1 else draws.for_line(line)
-    found = outcomes(moved, patients, later, visits)
-    found = replace(found, weight=found.weight * alive)
+    line_outcomes = outcomes(moved, patients, later, visits)
+    line_outcomes = replace(line_outcomes, weight=line_outcomes.weight * alive)
     came = np.isfinite(begun)
     return LineOutcomes(
-        line, plan.lines[line - 1].regimen, begun + offset, found, float(np.sum(alive * came) / n),
+        line, plan.lines[line - 1].regimen, begun + offset, line_outcomes, float(np.sum(alive * came) / n),
         tuple(solution.failures),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The myeloma model: every mechanism put together, with the CAR-T products and drugs that a patient gets."""
+"""The myeloma model: all mechanisms, with the CAR-T products and drugs of a regimen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .regimens.regimen import Bolus, Regimen
 from .system.system import Branching, System
 from .therapy import GRADED, Therapy, read_therapies, read_therapy
 
-# Who takes part: the courses of CAR-T cells that a regimen and its rules may give, and the drugs, in one system.
+# CAR-T infusions and drugs of a regimen and its rules, assembled into one system.
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Cast:
 
     @property
     def system(self) -> System:
-        """Myeloma with who takes part and nobody else: what is absent costs nothing and changes nothing."""
+        """Myeloma with these courses and drugs only: what is absent costs nothing and changes nothing."""
         shelf = tuple(therapy for therapy in read_therapies() if therapy.pk is not None and therapy.key in self.drugs)
         return myeloma(shelf, tuple(member.cells for member in self.members) or (FIRST,))
 
     def suffix(self, part: int, dose: Bolus) -> str:
         """Ending of the states into which a dose of cells goes."""
-        mine = [m for m in self.members if (m.part, m.product) == (part, dose.therapy) and m.first <= dose.day]
-        return mine[-1].cells.suffix
+        infused = [m for m in self.members if (m.part, m.product) == (part, dose.therapy) and m.first <= dose.day]
+        return infused[-1].cells.suffix
 
 
 def cast_of(*parts: Regimen) -> Cast:

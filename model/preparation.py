@@ -1,4 +1,4 @@
-"""Before a simulation: everything that the engine wants as arrays, checked."""
+"""Input arrays of the engine, prepared from patients and a regimen, and checked."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -14,7 +14,7 @@ from .regimens.regimen import Bolus, Regimen
 from .system.system import State, System
 from .therapy import Therapy, read_therapies
 
-# Dose plans: what every patient of a batch has been given, and what is still to come and may change.
+# Dose plans: past and pending doses of every patient of a batch.
 
 
 DAY, KIND, TARGET, AMOUNT, BEGUN = range(5)
@@ -67,45 +67,45 @@ class DosePlans:
         self._take_out(who, channel, day)
 
     def hold(self, who: int, channel: int, day: float) -> None:
-        """Put by what is to come of a therapy; an infusion under way ends now, and what is left of it is lost."""
+        """Interrupt a therapy: pending doses are held, a running infusion stops and its remainder is lost."""
         if channel not in self._held[who]:
             rest = self._take_out(who, channel, day)
             begins = rest[(rest[:, KIND] != DRUG_RATE) | (rest[:, AMOUNT] > 0), BEGUN]
             self._held[who][channel] = rest[np.isin(rest[:, BEGUN], begins)]
 
     def resume(self, who: int, channel: int, day: float) -> None:
-        """Take up again what was put by and begins on this day or later."""
+        """Resume a therapy: held doses that begin on this day or later are given."""
         waiting = self._held[who].pop(channel, None)
         if waiting is not None:
             self._replace(who, self._tables[who][self.given[who] :], waiting[waiting[:, BEGUN] >= day])
 
     def total(self, channel: int) -> np.ndarray:
         """Prescribed amount of a therapy by patient."""
-        found: dict[int, float] = {}
+        totals: dict[int, float] = {}
         for table in self._tables:
-            if id(table) not in found:
-                mine = table[self._channel(table) == channel]
-                rates = mine[mine[:, KIND] == DRUG_RATE]
+            if id(table) not in totals:
+                edges = table[self._channel(table) == channel]
+                rates = edges[edges[:, KIND] == DRUG_RATE]
                 speed = np.cumsum(rates[:, AMOUNT])[:-1]
-                found[id(table)] = float(
-                    mine[mine[:, KIND] != DRUG_RATE, AMOUNT].sum() + (speed * np.diff(rates[:, DAY])).sum()
+                totals[id(table)] = float(
+                    edges[edges[:, KIND] != DRUG_RATE, AMOUNT].sum() + (speed * np.diff(rates[:, DAY])).sum()
                 )
-        return np.array([found[id(table)] for table in self._tables])
+        return np.array([totals[id(table)] for table in self._tables])
 
     def _channel(self, edges: np.ndarray) -> np.ndarray:
         return np.where(edges[:, KIND] == STATE_BOLUS, 0, self._states) + edges[:, TARGET].astype(np.int64)
 
     def _take_out(self, who: int, channel: int, day: float) -> np.ndarray:
-        """Remove what is to come of a therapy, and return it; the infusions that run now end."""
+        """Remove the pending doses of a therapy and return them; running infusions end."""
         table, given = self._tables[who], self.given[who]
         past, coming = table[:given], table[given:]
-        mine = self._channel(coming) == channel
+        of_therapy = self._channel(coming) == channel
         rates = past[(self._channel(past) == channel) & (past[:, KIND] == DRUG_RATE)]
         speed = float(np.cumsum(rates[:, AMOUNT])[-1]) if len(rates) else 0.0  # added up as the engine does
         runs = speed > 1e-9 * np.abs(rates[:, AMOUNT]).max(initial=0.0)
         end = np.array([[day, DRUG_RATE, channel - self._states, -speed, day]]) if runs else np.zeros((0, 5))
-        self._replace(who, coming[~mine], end)
-        return coming[mine]
+        self._replace(who, coming[~of_therapy], end)
+        return coming[of_therapy]
 
     def _replace(self, who: int, *coming: np.ndarray) -> None:
         """Give a patient a new table, with the same past."""
@@ -264,8 +264,8 @@ def joined(channels: Sequence[Channels]) -> Channels:
     """Channels of several regimens together."""
     together: Channels = {}
     for part in channels:
-        for therapy, mine in part.items():
-            together[therapy] = tuple(dict.fromkeys((*together.get(therapy, ()), *mine)))
+        for therapy, places in part.items():
+            together[therapy] = tuple(dict.fromkeys((*together.get(therapy, ()), *places)))
     return together
 
 

@@ -1,8 +1,8 @@
-"""What is kept of a cohort that is too large to be held: reductions that are made while it is simulated.
+"""Reductions of a cohort too large for memory: means, variances and quantiles, accumulated during simulation.
 
 A reduction turns the time courses of some patients into a few small arrays, where they were simulated, and puts these
-together in the order of the patients. So its result has the same bits however the cohort was divided and whoever
-simulated the parts. Patients that could not be integrated are left out of means and quantiles; their number is stated
+together in the order of the patients. So its result has the same bits however the cohort was divided and wherever its
+parts were simulated. Patients that could not be integrated are left out of means and quantiles; their number is stated
 with the result.
 """
 
@@ -112,7 +112,7 @@ class _Rows:
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and variance between patients of chosen observables on chosen days; the result is a `MeanCourses`."""
+    """Mean and between-patient variance of chosen observables on chosen days; the result is a `MeanCourses`."""
 
     names: tuple[str, ...]
     days: tuple[float, ...]
@@ -180,10 +180,10 @@ class _RunningMoments:
 
 def check_days(days: Sequence[float], where: str) -> tuple[float, ...]:
     """Days of a reduction, increasing from day 0 on."""
-    found = np.asarray(days, dtype=float)
-    if found.ndim != 1 or not found.size or not np.isfinite(found).all() or found[0] < 0 or np.any(np.diff(found) <= 0):
+    grid = np.asarray(days, dtype=float)
+    if grid.ndim != 1 or not grid.size or not np.isfinite(grid).all() or grid[0] < 0 or np.any(np.diff(grid) <= 0):
         raise InputError(f"{where}: days = {days!r:.60}; expected increasing days from day 0 on.")
-    return tuple(found.tolist())
+    return tuple(grid.tolist())
 
 
 def _check(wanted: Courses | Moments) -> None:
@@ -194,7 +194,7 @@ def _check(wanted: Courses | Moments) -> None:
     object.__setattr__(wanted, "days", check_days(wanted.days, where))
 
 
-# Running quantiles: counts in fixed bins, which add up exactly in any order.
+# Running quantiles: counts in fixed bins add up exactly in any order.
 
 
 @dataclass(frozen=True)

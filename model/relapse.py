@@ -1,6 +1,6 @@
-"""Why a patient relapses: which single restoration would still have held the tumour.
+"""Causes of relapse: which mechanism, if restored alone, would still have controlled the tumour.
 
-At progression the rate of killing is compared with that of growth under counterfactuals, each with one thing restored:
+At progression the rate of killing is compared with that of growth under counterfactuals, each restoring one mechanism:
 the antigen of day 0, the work of all CAR-T cells that are there, or the patient's own peak number of CAR-T cells
 (working as well as those that are there). What would have sufficed alone is a cause; several causes share the relapse
 equally. This is bookkeeping on the model, not a measurement.

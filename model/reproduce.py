@@ -1,4 +1,4 @@
-"""Run a patient that could not be integrated once more, from the file that its failure wrote."""
+"""Rerun a patient that could not be integrated, from the file that its failure wrote."""
 
 import json
 import math

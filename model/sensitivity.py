@@ -1,4 +1,4 @@
-"""How much every parameter matters: derivatives of time courses, for fits and for sensitivity analyses.
+"""Local sensitivity: derivatives of time courses with respect to parameters, for fits and sensitivity analyses.
 
 Central differences between simulations are only as good as the simulations resemble one another. A patient and its
 perturbed copies therefore make the same steps: what the integration gets wrong it gets wrong alike in all of them, and

@@ -1,4 +1,4 @@
-"""The one door to the engine: virtual patients and a regimen in, time courses out."""
+"""Simulation of virtual patients under a regimen: the only entry to the engine."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ from .regimens.rules import Rule
 from .solution import Solution, case_of, ledger
 from .system.system import System
 
-# Patients shared over threads: the engine lets go of the interpreter while it runs.
+# Threads: the compiled engine releases the interpreter lock while it runs.
 
 
 CHUNK = 256
@@ -232,9 +232,9 @@ def simulate(
     used = asdict(replace(solver, engine=compiled.name))
     names = [rule.name for rule in rules]
     failures = ledger(reason, reached, columns, lambda: case_of(regimen, grid, stop, used, system, names))
-    amounts = {therapy: delivered[:, list(mine)].sum(axis=1) for therapy, mine in channels.items()}
+    amounts = {therapy: delivered[:, list(places)].sum(axis=1) for therapy, places in channels.items()}
     _audit(regimen, amounts, reason == 0, stop, by_rules)
-    units = {thing.name: thing.unit for thing in (*system.states, *system.quantities)}
+    units = {variable.name: variable.unit for variable in (*system.states, *system.quantities)}
     return Solution(
         regimen, grid, system.observables, {name: units[name] for name in system.observables}, out, probability,
         amounts, failures, steps, events(rules, notes, reason == 0),

@@ -18,7 +18,7 @@ from .engine.seats import NOT_FINITE, STEP_TOO_SMALL, TOO_MANY_STEPS
 from .regimens.regimen import Infusion, Regimen
 from .system.system import System
 
-# A failure is never a number: why a patient could not be integrated, and a small file that shows it again.
+# Failures: why a patient could not be integrated, and a small file that reproduces it.
 
 
 REASONS = {

@@ -11,7 +11,7 @@ from scipy.linalg import expm
 
 from .system.system import Flow, State, System, parameter
 
-# What a classical problem is: a system, its numbers, and the solution that was published for it.
+# A classical problem: a system, its parameters, and the published solution.
 
 
 TEST_SET = "Test Set for IVP Solvers (Mazzia and Magherini, release 2.4)"
@@ -323,8 +323,8 @@ def pollution() -> Problem:
     for number, (_, equation) in REACTIONS.items():
         taken, made = map(side, equation.split(" -> "))
         rate = parameter(f"k_{number}")
-        for one in taken:
-            rate = rate * one.symbol
+        for reactant in taken:
+            rate = rate * reactant.symbol
         flows += reaction(f"{number}: {equation}", rate, taken, made)
     constants = {f"k_{number}": constant for number, (constant, _) in REACTIONS.items()}
     return Problem(
@@ -348,7 +348,7 @@ def van_der_pol() -> Problem:
     state = species(
         {"x": "deflection", "v": "speed of the deflection"}, "", {"x": 1e-10, "v": 1e-8}, ("x",)
     )  # fmt: skip
-    x, v = (replace(one, signed=True) for one in state.values())
+    x, v = (replace(coordinate, signed=True) for coordinate in state.values())
     epsilon = parameter("epsilon")
     flows = (
         Flow("motion", v.symbol, into=x),

@@ -12,7 +12,7 @@ from ..parameters.errors import FileError, unknown
 from ..parameters.files import complain, read_toml, shipped
 from ..parameters.parameter import Parameter, read_parameter
 
-# What the file of a therapy may say, and what it must not leave out or contradict.
+# Schema of a therapy file, and its validation.
 
 
 Group = Literal[

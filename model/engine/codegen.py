@@ -33,8 +33,8 @@ class _Chain:
     def partials(self, node: Node, floor: int) -> dict[Node, Node]:
         """Derivatives of a value with respect to atoms of at least a level."""
         if (node, floor) not in self.known:
-            found = self.graph.partials(node, floor)
-            self.known[node, floor] = {atom: self.local(value) for atom, value in found.items()}
+            nodes = self.graph.partials(node, floor)
+            self.known[node, floor] = {atom: self.local(value) for atom, value in nodes.items()}
         return self.known[node, floor]
 
     def local(self, node: Node) -> Node:
@@ -87,9 +87,9 @@ def slopes(
         return graph.hoist(_total(graph, terms), DRIVEN)
 
     for atom, node in values.items():
-        found = speed(node)
-        if found is not graph.zero:
-            speeds[atom] = chain.local(found)
+        derivative = speed(node)
+        if derivative is not graph.zero:
+            speeds[atom] = chain.local(derivative)
     return [speed(output) for output in outputs], chain.locals
 
 
@@ -209,7 +209,7 @@ def find_markers(system: System) -> tuple[Marker, ...]:
     whole: dict[sympy.Basic, Any] = {}
     for quantity in system.quantities:
         whole[quantity.symbol] = quantity.expression.xreplace(whole)
-    found = []
+    markers = []
     for place, state in enumerate(system.states):
         others = (names for name, names in needed.items() if name != state.name)
         if state in followed or any(state.name in names for names in others):
@@ -217,8 +217,8 @@ def find_markers(system: System) -> tuple[Marker, ...]:
         equation: Any = system.equations[state.name].xreplace(whole)
         marker = _as_marker(system, place, state, equation)
         if marker is not None:
-            found.append(marker)
-    return tuple(found)
+            markers.append(marker)
+    return tuple(markers)
 
 
 def _as_marker(system: System, place: int, state: State, equation: Any) -> Marker | None:

@@ -101,10 +101,10 @@ def attempt(
         forgive_markers(part(k, 8 * n), trial)
     for pair in range(PAIRS):  # two at a time: divisions are what a sum of squares costs
         i = 2 * pair
-        one = trial[i] * k[7 * n + i + 1]
-        other = trial[i + 1] * k[7 * n + i]
+        first = trial[i] * k[7 * n + i + 1]
+        second = trial[i + 1] * k[7 * n + i]
         both = k[7 * n + i] * k[7 * n + i + 1]
-        total = total + (one * one + other * other) / (both * both)
+        total = total + (first * first + second * second) / (both * both)
     for i in range(2 * PAIRS, n):
         scaled = trial[i] / k[7 * n + i]
         total = total + scaled * scaled

@@ -58,9 +58,9 @@ class Interpreted:
                 self._eradicate(given, who)
 
     def _eradicate(self, given: SimpleNamespace, who: int) -> None:
-        one = {**vars(given), "first": who, "last": who + 1, "means": LaneArray(given.means)}
+        arguments = {**vars(given), "first": who, "last": who + 1, "means": LaneArray(given.means)}
         try:
-            self._engine.eradicate(**one)
+            self._engine.eradicate(**arguments)
         except _BROKEN:
             given.probability[who] = math.nan
 

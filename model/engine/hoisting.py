@@ -72,7 +72,7 @@ class Graph:
 
     def sum(self, terms: Iterable[tuple[float, Node]]) -> Node:
         """Sum of coefficients times terms."""
-        found: dict[Node, float] = {}
+        factors: dict[Node, float] = {}
         waiting = list(terms)[::-1]
         while waiting:
             factor, node = waiting.pop()
@@ -83,8 +83,8 @@ class Graph:
             if node.kind == "sum" and abs(factor) == 1.0:
                 waiting += [(factor * inner, term) for inner, term in node.parts]
             else:
-                found[node] = found.get(node, 0.0) + factor
-        kept = tuple(sorted(((f, n) for n, f in found.items() if f != 0.0), key=lambda term: term[1].serial))
+                factors[node] = factors.get(node, 0.0) + factor
+        kept = tuple(sorted(((f, n) for n, f in factors.items() if f != 0.0), key=lambda term: term[1].serial))
         if len(kept) < 2:
             return self.product([(kept[0][1], 1.0)], kept[0][0]) if kept else self.zero
         return self._node("sum", kept, max(node.level for _, node in kept))
@@ -226,11 +226,11 @@ class Graph:
             return {}
         if node.kind == "atom":
             return {node: self.one}
-        found: dict[Node, list[tuple[float, Node]]] = {}
+        products: dict[Node, list[tuple[float, Node]]] = {}
         for outer, part in self._outer(node):
             for atom, inner in self.partials(part, floor).items():
-                found.setdefault(atom, []).append((1.0, self.times(outer, inner)))
-        total = {atom: self.sum(terms) for atom, terms in found.items()}
+                products.setdefault(atom, []).append((1.0, self.times(outer, inner)))
+        total = {atom: self.sum(terms) for atom, terms in products.items()}
         return {atom: value for atom, value in total.items() if value is not self.zero}
 
     def _outer(self, node: Node) -> list[tuple[Node, Node]]:
@@ -298,13 +298,13 @@ class _Writer:
         """For sums that contain all terms of another: the longest such."""
         sums = sorted((node for node in self.uses if node.kind == "sum"), key=lambda n: (-len(n.parts), n.serial))
         long = [(node, frozenset(node.parts)) for node in sums if len(node.parts) > 2]
-        found: dict[Node, Node] = {}
+        nodes: dict[Node, Node] = {}
         for k, (node, parts) in enumerate(long):
             inner = next((other for other, fewer in long[k + 1 :] if fewer < parts), None)
             if inner is not None:
-                found[node] = inner
+                nodes[node] = inner
                 self.uses[inner] += 1
-        return found
+        return nodes
 
     def assign(self, places: Sequence[tuple[str, Node]]) -> list[str]:
         """Statements that fill the places."""

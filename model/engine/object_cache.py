@@ -33,9 +33,9 @@ def _own_folder() -> tempfile.TemporaryDirectory[str]:
 def cached(key: str, make: Callable[[], bytes]) -> bytes:
     """What is stored under a key; made and stored if there is nothing, or if what is there is damaged."""
     path = cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.model"
-    found = _read(path)
-    if found is not None:
-        return found
+    stored = _read(path)
+    if stored is not None:
+        return stored
     content = make()
     with suppress(OSError):  # a full disk costs the next start a second, and this one nothing
         _write(path, hashlib.sha256(content).digest() + content)

@@ -119,10 +119,10 @@ class Expressions:
                 self._fail(node, f"'{name}' takes {len(target.arguments)} arguments, got {len(values)}")
             given = [self.words.cast(self.build, v, k) for v, (_, k) in zip(values, target.arguments, strict=True)]
             return Value(target.returns, self.build.call(target.code, [value.code for value in given]))
-        found = self.words.call(self.build, name, values)
-        if found is None:
+        value = self.words.call(self.build, name, values)
+        if value is None:
             self._fail(node, f"the word '{name}' is not known")
-        return found
+        return value
 
     # names and places
 

@@ -219,8 +219,8 @@ class Words:
 
     def _word_halted(self, build: ir.IRBuilder, flag: Value) -> Value:
         # atomic, or the compiler reads it once before the loop and never again
-        found = build.load_atomic(flag.code, "monotonic", 8, typ=INT)
-        return Value("Bool", build.icmp_signed("!=", found, ir.Constant(INT, 0)))
+        halted = build.load_atomic(flag.code, "monotonic", 8, typ=INT)
+        return Value("Bool", build.icmp_signed("!=", halted, ir.Constant(INT, 0)))
 
     def _word_float(self, build: ir.IRBuilder, value: Value) -> Value:
         return self.cast(build, value, "Float")

@@ -1,4 +1,4 @@
-"""Antigens: what the tumour cells carry, how densely, and what of it an attack reaches.
+"""Antigens: density classes, antigen-negative clones, and the relaxation of density.
 
 A graded antigen (BCMA, GPRC5D) is followed by classes of log-density, which attacks select on and which relax back, and
 by clones that have lost it. With two graded antigens the cell lines are all pairs, because density and loss of one are
@@ -105,7 +105,7 @@ def having(lines: Sequence[CellLine], axis: int, place: int) -> sympy.Expr:
 def flows(graded: Sequence[Axis], lines: Sequence[CellLine]) -> tuple[Flow, ...]:
     """Drift between classes, and loss of an antigen at division."""
     at = {line.places: line.state for line in lines}
-    found = []
+    antigen_flows = []
     for number, axis in enumerate(graded):
         for places, here in at.items():
             place = places[number]
@@ -115,12 +115,12 @@ def flows(graded: Sequence[Axis], lines: Sequence[CellLine]) -> tuple[Flow, ...]
 
             if place:
                 rate = parameter(f"probability_loss_{axis.key}") * parameter("k_division")
-                found.append(
+                antigen_flows.append(
                     Flow(f"loss of {axis.antigen} from {here.name}", rate * here.symbol, here, elsewhere(0))
                 )  # fmt: skip
             if 0 < place < axis.classes:
-                found += _drift(axis, place, here, elsewhere(place + 1))
-    return tuple(found)
+                antigen_flows += _drift(axis, place, here, elsewhere(place + 1))
+    return tuple(antigen_flows)
 
 
 def _drift(axis: Axis, place: int, here: State, there: State) -> list[Flow]:

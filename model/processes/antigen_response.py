@@ -1,4 +1,4 @@
-"""Reach: what share of the maximal effect an attack has on cells that carry so much of its antigens."""
+"""Effect as a fraction of Emax by antigen density."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .antigen import Axis, CellLine, having
 
 @dataclass(frozen=True)
 class Attacker:
-    """Whoever kills through antigens: CAR-T cells, or a drug.
+    """An effector that kills antigen-positive cells: CAR-T cells, or a drug.
 
     `suffix` tells its quantities from those of others; `half` is the density at half effect, `hill` its steepness,
     `gain` the quantity by which blocked shedding raises the effect of BCMA.
@@ -29,7 +29,7 @@ class Attacker:
         return tuple(number for number, axis in enumerate(axes) if axis.antigen in self.antigens)
 
     def reached(self, axes: Sequence[Axis], places: Sequence[int]) -> sympy.Expr:
-        """Share of the maximal effect on a cell line; any one of its antigens is enough.
+        """Fraction of the maximal effect on a cell line; any one of its antigens is enough.
 
         Written as a + b - a b, because 1 - (1 - a)(1 - b) would lose the digits of small shares.
         """
@@ -48,9 +48,7 @@ _FIXED = {name: f"fraction_reached_{name.lower()}" for name in FIXED}
 
 
 def gains() -> tuple[Quantity, ...]:
-    """Rise of membrane BCMA while its shedding is blocked, and what it does to the effect of CAR-T cells and
-    antibodies.
-    """
+    """Rise of membrane BCMA while its shedding is blocked, and the gain in effect of CAR-T cells and antibodies."""
     inner, shed = parameter("k_internalisation_bcma"), parameter("k_shedding_bcma")
     rise = parameter("density_gain")
     return (
@@ -70,7 +68,7 @@ def gains() -> tuple[Quantity, ...]:
 
 
 def classes(attacker: Attacker, axes: Sequence[Axis]) -> tuple[Quantity, ...]:
-    """Share of the maximal effect in every density class of its antigens (Hill)."""
+    """Fraction of the maximal effect in every density class of its antigens (Hill)."""
     quantities = []
     for number in attacker.graded(axes):
         axis = axes[number]

@@ -43,30 +43,30 @@ def flows(courses: Sequence[Cells], redirected: sympy.Expr, depleted: sympy.Expr
     host, tired, car_t = HOST.symbol, TIRED.symbol, parameter("car_t")
     recovery = -parameter("k_recovery_host") * host * sympy.log((host + car_t) / parameter("host_capacity"))
     rest = parameter("k_recovery_host_exhausted") * parameter("modifier_recovery") * tired
-    found = [
+    host_flows = [
         Flow("recovery of host lymphocytes", recovery, into=HOST),
         Flow("rest of exhausted host T cells", rest, out_of=TIRED),
     ]
     if redirected != 0:
         drive = parameter("k_exhaustion_host") * parameter("modifier_exhaustion") * redirected
-        found.append(Flow("exhaustion of host T cells", drive * (1 - tired), into=TIRED))
+        host_flows.append(Flow("exhaustion of host T cells", drive * (1 - tired), into=TIRED))
     for state in immunities(courses):
         ending = state.name.removeprefix("immunity")
         family = [cells for cells in courses if cells.immunity == ending]
         prone = parameter(f"immunogenic{ending}") * parameter("k_rise_immunity")
         rise = prone * saturating(total([cells.own("cells") for cells in family]), parameter("half_immunity"))
-        found.append(Flow(f"rise of anti-CAR {state.name}", rise * (1 - state.symbol), into=state))
+        host_flows.append(Flow(f"rise of anti-CAR {state.name}", rise * (1 - state.symbol), into=state))
         fade = parameter("k_decay_immunity") * state.symbol
-        found.append(Flow(f"decay of anti-CAR {state.name}", fade, out_of=state))
+        host_flows.append(Flow(f"decay of anti-CAR {state.name}", fade, out_of=state))
     for cells in courses:
         clearance = parameter("k_clearance_immunity") * parameter(f"immunity{cells.immunity}")
         rejection = cells.own("k_rejection_host") * saturating(host, parameter("host_capacity"))
         for pool in cells.engrafted:
-            found.append(
+            host_flows.append(
                 Flow(f"clearance of {pool.name} by the host", (clearance + rejection) * pool.symbol, out_of=pool)
             )
             if depleted != 0:
-                found.append(Flow(f"depletion of {pool.name}", depleted * pool.symbol, out_of=pool))
+                host_flows.append(Flow(f"depletion of {pool.name}", depleted * pool.symbol, out_of=pool))
     if depleted != 0:
-        found.append(Flow("depletion of host lymphocytes", depleted * host, out_of=HOST))
-    return tuple(found)
+        host_flows.append(Flow("depletion of host lymphocytes", depleted * host, out_of=HOST))
+    return tuple(host_flows)

@@ -1,4 +1,4 @@
-"""Attack: how drugs take tumour cells, and lymphocytes, away; each means is one law.
+"""Killing of tumour cells, and of lymphocytes, by CAR-T cells and drugs; one law for each mechanism.
 
 Direct: k C/(half + C), on the share of the tumour that is still sensitive. Redirected: the patient's own working T
 cells, limited by their number per tumour cell like CAR-T cells. Conjugate: an antibody with a payload, by antigen
@@ -22,9 +22,9 @@ ONE = sympy.Integer(1)
 
 @dataclass(frozen=True)
 class Assault:
-    """Someone who kills tumour cells: at which rate those that it reaches fully, and through which antigens.
+    """A killing mechanism: its rate on cells that it reaches fully, and the antigens through which it acts.
 
-    `share` is the part of the tumour that it can kill at all (sensitive, in the field of radiation).
+    `share` is the fraction of the tumour that it can kill at all (sensitive, irradiated).
     """
 
     pressure: sympy.Expr
@@ -42,7 +42,7 @@ class Assault:
 
 
 def of_cells(courses: Sequence[Cells]) -> tuple[Assault, ...]:
-    """CAR-T cells as attackers."""
+    """Killing by CAR-T cells."""
     return tuple(
         Assault(
             cells.own("kill_pressure"),
@@ -59,8 +59,8 @@ def _killing(drugs: Sequence[Therapy]) -> list[tuple[Therapy, Attack]]:
 
 
 def of_drugs(drugs: Sequence[Therapy]) -> tuple[Assault, ...]:
-    """Drugs as attackers."""
-    found = []
+    """Killing by drugs."""
+    assaults = []
     for drug, attack in _killing(drugs):
         share = ONE
         if attack.number("sensitive"):
@@ -73,8 +73,8 @@ def of_drugs(drugs: Sequence[Therapy]) -> tuple[Assault, ...]:
             attacker = Attacker(
                 attack.antigens, f"_{drug.key}", half, "hill_density_antibody", "engagement_gain_antibody"
             )
-        found.append(Assault(parameter(f"pressure_{drug.key}"), attacker, share))
-    return tuple(found)
+        assaults.append(Assault(parameter(f"pressure_{drug.key}"), attacker, share))
+    return tuple(assaults)
 
 
 def levels(drugs: Sequence[Therapy]) -> tuple[Quantity, ...]:
@@ -175,7 +175,7 @@ def selection(drugs: Sequence[Therapy]) -> tuple[Flow, ...]:
     sensitivity has nothing to do with antigens. Without it the sensitive cells come back: those that are resistant pay
     for it.
     """
-    found = []
+    flows = []
     for drug, attack in _killing(drugs):
         state = _clone(drug, attack)
         if state is None:
@@ -186,8 +186,8 @@ def selection(drugs: Sequence[Therapy]) -> tuple[Flow, ...]:
         if attack.antigens:  # cells that it does not reach through its antigens are not selected against
             rate = rate * parameter(f"antigen_load_{drug.key}") / parameter("tumour")
         share = state.symbol
-        found.append(Flow(f"selection against {state.name}", rate * share * (1 - share), out_of=state))
+        flows.append(Flow(f"selection against {state.name}", rate * share * (1 - share), out_of=state))
         if attack.number("resistant"):
             back = parameter("k_regain_sensitivity") * share * (1 - share)
-            found.append(Flow(f"return of {state.name}", back, into=state))
-    return tuple(found)
+            flows.append(Flow(f"return of {state.name}", back, into=state))
+    return tuple(flows)

@@ -1,4 +1,4 @@
-"""Tumour: growth that slows with size, and killing by whoever attacks it."""
+"""Tumour: growth that slows with size, and killing by CAR-T cells and drugs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from .antigen import Axis, CellLine, having
 from .antigen_response import load
 from .killing import Assault
 
-# The law of tumour growth in numbers, as `processes.tumour.burden` writes it in symbols (Richards 1959).
+# Tumour growth of given patients; `burden` has the same law in symbols (Richards 1959).
 
 
 def growth_rate(patients: Mapping[str, np.ndarray], tumour: np.ndarray) -> np.ndarray:
@@ -73,7 +73,7 @@ def burden(axes: Sequence[Axis], lines: Sequence[CellLine]) -> tuple[Quantity, .
 def seen(
     courses: Sequence[Cells], assaults: Sequence[Assault], axes: Sequence[Axis], lines: Sequence[CellLine]
 ) -> tuple[Quantity, ...]:
-    """What each course of CAR-T cells, and each antibody, sees of the tumour."""
+    """Antigen exposure of each course of CAR-T cells and of each antibody."""
     quantities = []
     for assault in assaults:
         attacker = assault.attacker
@@ -118,9 +118,9 @@ def hazards(assaults: Sequence[Assault], axes: Sequence[Axis]) -> tuple[Quantity
     plain = [assault.on(axes, nowhere) for assault in assaults if not assault.graded(axes)]
     quantities = [Quantity("hazard_all", "1/day", "killing that spares no class", total(plain), "h_0")] if plain else []
     for number, axis in enumerate(axes):
-        mine = [assault for assault in assaults if assault.graded(axes) == (number,)]
-        for place in axis.places if mine else ():
-            rate = total([assault.on(axes, (*nowhere[:number], place, *nowhere[number + 1 :])) for assault in mine])
+        on_axis = [assault for assault in assaults if assault.graded(axes) == (number,)]
+        for place in axis.places if on_axis else ():
+            rate = total([assault.on(axes, (*nowhere[:number], place, *nowhere[number + 1 :])) for assault in on_axis])
             if rate != 0:
                 name, meaning = f"hazard_{axis.key}_{place}", f"killing of cells in {axis.antigen} class {place}"
                 quantities.append(Quantity(name, "1/day", meaning, rate, f"h_{{{axis.key},{place}}}"))

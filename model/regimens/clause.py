@@ -61,15 +61,15 @@ def _pattern(name: str) -> re.Pattern[str]:
 
 def find_name(source: str, begin: int, end: int, shelf: Sequence[Therapy]) -> tuple[Therapy, int] | None:
     """The therapy with the longest name that stands at a place, and where its name ends."""
-    found = [
+    candidates = [
         (match.end(), therapy.key, therapy)
         for therapy in shelf
         for name in names_of(therapy)
         if (match := _pattern(name).match(source, begin, end))
     ]
-    if not found:
+    if not candidates:
         return None
-    end, _, therapy = max(found, key=lambda one: one[:2])
+    end, _, therapy = max(candidates, key=lambda candidate: candidate[:2])
     return therapy, end
 
 
@@ -81,18 +81,18 @@ def read_clause(source: str, begin: int, end: int, shelf: Sequence[Therapy], bef
     where = place(source, begin)
     joined = re.compile(r"together\s+with\s+", re.IGNORECASE).match(source, begin, end)
     begin = joined.end() if joined else begin
-    found = find_name(source, begin, end, shelf)
-    cursor = Cursor(source, found[1] if found else begin, end, begin)
-    if found:
-        therapy = found[0]
+    match = find_name(source, begin, end, shelf)
+    cursor = Cursor(source, match[1] if match else begin, end, begin)
+    if match:
+        therapy = match[0]
     elif begins_amount(cursor) and not joined:
         if before is None:
             raise cursor.whole("begins with an amount; name a therapy before it")
         therapy = before
     else:
         raise _unknown_name(source, begin, end, shelf)
-    clause = Clause(therapy, Amount(), Schedule(), where, named=bool(found), together=bool(joined))
-    clause = _read_rest(cursor, clause)
+    clause = Clause(therapy, Amount(), Schedule(), where, named=bool(match), together=bool(joined))
+    clause = _read_rest(cursor, clause, shelf)
     return _meant(cursor, clause)
 
 
@@ -104,7 +104,7 @@ def _unknown_name(source: str, begin: int, end: int, shelf: Iterable[Therapy]) -
     return unknown("therapy", name.strip().lower(), known, place(source, begin))
 
 
-def _read_rest(cursor: Cursor, clause: Clause) -> Clause:
+def _read_rest(cursor: Cursor, clause: Clause, shelf: Sequence[Therapy]) -> Clause:
     """Amount, schedule and marks, in any order."""
     said: dict[str, object] = {}
     schedule = clause.schedule
@@ -123,6 +123,8 @@ def _read_rest(cursor: Cursor, clause: Clause) -> Clause:
             if "amount" in said:
                 raise cursor.wrong("a second amount; begin a new clause with ';'")
             said["amount"] = read_amount(cursor, clause.therapy)
+        elif find_name(cursor.source, cursor.place, cursor.end, shelf):
+            raise cursor.wrong("begins a new therapy; separate therapies by ';'")
         elif cursor.word() and cursor.word() not in WORDS:
             raise cursor.strange(WORDS)
         else:
@@ -224,11 +226,11 @@ def read_usual(therapy: Therapy) -> tuple[Clause, ...]:
     """Clauses of the usual course of a therapy; none if it has none. Days count from its start."""
     text = without_comments(therapy.usual).replace("\n", ";")
     clauses: list[Clause] = []
-    for found in re.finditer(r"[^;]*[^;\s]", text):
-        begin = found.start() + len(found[0]) - len(found[0].lstrip())
-        cursor = Cursor(text, begin, found.end())
+    for part in re.finditer(r"[^;]*[^;\s]", text):
+        begin = part.start() + len(part[0]) - len(part[0].lstrip())
+        cursor = Cursor(text, begin, part.end())
         try:
-            clause = _read_rest(cursor, Clause(therapy, Amount(), Schedule(), place(text, begin)))
+            clause = _read_rest(cursor, Clause(therapy, Amount(), Schedule(), place(text, begin)), ())
             check_schedule(cursor, clause.schedule)
             if clause.schedule.bare and therapy.kind != "car_t":
                 raise cursor.whole("the usual course says on which days, as 'day 0' or 'daily for 12 months'")

@@ -32,7 +32,7 @@ from ..therapy import Therapy, read_therapies
 from .regimen import Bolus, Dose, Infusion, Regimen
 from .schedule import runs
 
-# Rows of an event table: its columns, its lines, and the numbers in its cells.
+# Columns, rows and cells of an event table.
 
 
 _COLUMNS = ("ID", "TIME", "AMT", "RATE", "DUR", "EVID", "CMT", "ADDL", "II", "SS", "DV", "MDV")
@@ -166,14 +166,15 @@ def read_events(
     >>> [(dose.therapy, dose.day) for dose in read_events(table).doses]
     [('ide_cel', 0.0), ('lenalidomide', 30.0), ('lenalidomide', 31.0), ('lenalidomide', 32.0)]
     """
-    found = read_all_events(
+    regimens = read_all_events(
         source, compartments=compartments, time_unit=time_unit, steady_state_days=steady_state_days, leave_out=leave_out
     )
-    if len(found) != 1:
+    if len(regimens) != 1:
         raise FileError(
-            f"event table: holds {len(found)} patients ({', '.join(map(str, found))}); use read_all_events for several."
+            f"event table: holds {len(regimens)} patients ({', '.join(map(str, regimens))}); "
+            "use read_all_events for several."
         )
-    return next(iter(found.values()))
+    return next(iter(regimens.values()))
 
 
 def read_all_events(
@@ -250,7 +251,7 @@ class _Reader:
             number = None
         if number is not None:
             if number not in self.compartments:
-                known = ", ".join(f"{one} = {name}" for one, name in sorted(self.compartments.items()))
+                known = ", ".join(f"{compartment} = {name}" for compartment, name in sorted(self.compartments.items()))
                 raise RegimenError(
                     f'{row.where} CMT = {number} is not known; say what it is, compartments={{{number}: "ide_cel"}} '
                     f"(known: {known or 'none'})."

@@ -1,4 +1,4 @@
-"""Plans: lines of therapy that follow one another, each a regimen, and what is seen in a patient before it begins.
+"""Treatment plans: successive lines of therapy, each a regimen with the condition that starts it.
 
 ::
 
@@ -20,7 +20,7 @@ from .clause import read_usual
 from .regimen import Bolus, Dose, Infusion, Regimen, infuse
 from .rules import Every, Rule, every, progression, remission, start, stop, waited
 
-# A line of a plan in words, with the totals that let a reader see a mistake.
+# Description of a line of therapy, with total doses for checking.
 
 
 MOST_DAYS = 5
@@ -38,8 +38,8 @@ def line_text(regimen: Regimen, heading: str, until: Sequence[str], stopped: Seq
     if stopped:
         names = [read_therapy(key).title + (" as before" if key in therapies else "") for key in stopped]
         clauses.append(f"no more {_joined(names)}")
-    told = "; ".join(clauses) or "no therapy"
-    return f"{heading}: {told}." + (f" ({note})" if note else "")
+    clauses_text = "; ".join(clauses) or "no therapy"
+    return f"{heading}: {clauses_text}." + (f" ({note})" if note else "")
 
 
 def _doses_text(doses: Sequence[Dose]) -> str:
@@ -268,11 +268,11 @@ class Plan:
         """Therapies that may have doses to come when line k starts at progression."""
         if self.lines[k].when != PROGRESSION:
             return ()
-        found: set[str] = set()
+        stopped: set[str] = set()
         for j in range(self._under_way(k), k):
             earliest = visits.days if j or visits.start is None else visits.start
-            found |= {dose.therapy for dose in self.lines[j].regimen.doses if _end(dose) >= earliest}
-        return tuple(sorted(found))
+            stopped |= {dose.therapy for dose in self.lines[j].regimen.doses if _end(dose) >= earliest}
+        return tuple(sorted(stopped))
 
 
 def _end(dose: Dose) -> float:
@@ -298,7 +298,7 @@ def _heading(plan: Plan, k: int) -> str:
     line = plan.lines[k]
     if line.when != PROGRESSION:
         return f"At {line.when}" if line.when else "Day 0"
-    return f"At {ordinal(sum(one.when == PROGRESSION for one in plan.lines[: k + 1]))}progression"
+    return f"At {ordinal(sum(earlier.when == PROGRESSION for earlier in plan.lines[: k + 1]))}progression"
 
 
 def ordinal(number: int) -> str:

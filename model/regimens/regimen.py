@@ -116,15 +116,15 @@ class Regimen:
 
         Infusions of one product are one course if each is at most `SPLIT_DAYS` after the one before.
         """
-        found: list[tuple[str, float]] = []
+        courses: list[tuple[str, float]] = []
         last: dict[str, float] = {}
         for dose in self.doses:
             if read_therapy(dose.therapy).kind != "car_t":
                 continue
             if dose.day > last.get(dose.therapy, -math.inf) + SPLIT_DAYS:
-                found.append((dose.therapy, dose.day))
+                courses.append((dose.therapy, dose.day))
             last[dose.therapy] = dose.day
-        return tuple(found)
+        return tuple(courses)
 
     @cached_property
     def products(self) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ def every(days: float, *, start: float | None = None, stop: float = math.inf) ->
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What a rule can know at a visit.
+    """A visit: the measurements that a rule may use.
 
     Attributes
     ----------
@@ -211,15 +211,15 @@ def remission(category: str = "CR") -> Condition:
 
 def _judged(says: Callable[[Response], np.ndarray]) -> Condition:
     def holds(look: Look) -> np.ndarray:
-        found = np.zeros(len(look.first), dtype=bool)
+        satisfied = np.zeros(len(look.first), dtype=bool)
         for first in np.unique(look.first[look.first <= len(look.days) - 3]):  # two visits after a baseline
             rows = look.first == first
             days = look.days[first:]
             patients = {name: values[rows] for name, values in look.patients.items()}
             m_protein, tumour = (np.nan_to_num(look.values[name][rows, first:]) for name in MARKERS)
             markers = measure(days, m_protein, tumour, patients, _without_errors(len(tumour), len(days)))
-            found[rows] = says(judge(markers))
-        return found
+            satisfied[rows] = says(judge(markers))
+        return satisfied
 
     return Condition(MARKERS, holds, MARKER_PARAMETERS)
 
@@ -255,7 +255,7 @@ def start(regimen: Regimen) -> Start:
 
 
 def stop(therapy: str) -> Change:
-    """Give no more doses of a therapy; an infusion under way ends. A later `start` begins anew."""
+    """Give no more doses of a therapy; an infusion under way ends. A later `start` gives it again."""
     return _change("stop", therapy)
 
 

@@ -98,16 +98,16 @@ class Schedule:
         if (end / step if self.doses is None else self.doses) > MOST_DOSES:
             raise RegimenError(f"more than {MOST_DOSES} doses; write a longer interval or an earlier end")
         most = math.inf if self.doses is None else self.doses
-        found: list[float] = []
+        dose_days: list[float] = []
         for k in range(MOST_DOSES * max(1, self.cycle, 7)):
             since = round(step * k, 9)  # free of rounding: 27.999999999999996 would belong to the cycle before
-            if since >= end or len(found) >= most:
+            if since >= end or len(dose_days) >= most:
                 break
             if self._chosen(since):
-                found.append(start + since)
-        if not found:
+                dose_days.append(start + since)
+        if not dose_days:
             raise RegimenError(f"no dose falls between day {start:g} and day {start + end:g}; write a longer course")
-        return tuple(found)
+        return tuple(dose_days)
 
     def _end(self, start: float) -> float:
         """Days from the start to the end."""
@@ -130,7 +130,7 @@ class Schedule:
 ENDS = ("stop", "last", "length", "cycles", "doses")
 
 
-# The words of a schedule: 'daily', 'days 1-21 of 28', 'from day 30', 'for 24 months', 'until progression'.
+# Grammar of a schedule: 'daily', 'days 1-21 of 28', 'from day 30', 'for 24 months', 'until progression'.
 
 
 _UNITS = {"day": 1.0, "week": 7.0, "month": DAYS_PER_MONTH, "year": 12.0 * DAYS_PER_MONTH}
@@ -220,7 +220,7 @@ def _list(cursor: Cursor) -> list[float]:
         if not _another(cursor):
             break
     if len(set(days)) < len(days):
-        raise cursor.wrong("a day stands there twice; for two doses on one day write two clauses", back=1)
+        raise cursor.wrong("a day is given twice; for two doses on one day write two clauses", back=1)
     return sorted(days)
 
 
@@ -353,7 +353,7 @@ _PHRASES: tuple[tuple[Callable[[Cursor], bool], Callable[[Cursor], dict[str, obj
 )
 
 
-# Repeats: days of doses as a rhythm, and a rhythm as days, free of rounding.
+# Runs and cycles: dose days as repeats, and repeats as dose days, without rounding error.
 
 
 @dataclass(frozen=True)
@@ -372,7 +372,7 @@ class Run:
 
 def runs(days: Sequence[float], *, shortest: int = 3, tolerance: float = 0.0) -> list[Run]:
     """Rising days as runs of at least `shortest` days, and single days; no day moves by more than the tolerance."""
-    found, here = [], 0
+    pieces, here = [], 0
     while here < len(days):
         step = round(days[here + 1] - days[here], 9) if here + 1 < len(days) else 0.0
         count = 1
@@ -380,9 +380,9 @@ def runs(days: Sequence[float], *, shortest: int = 3, tolerance: float = 0.0) ->
             if abs(days[here + count] - (days[here] + round(step * count, 9))) > tolerance:
                 break
             count += 1
-        found.append(Run(days[here], step, count) if count >= shortest else Run(days[here], 0.0, 1))
-        here += found[-1].count
-    return found
+        pieces.append(Run(days[here], step, count) if count >= shortest else Run(days[here], 0.0, 1))
+        here += pieces[-1].count
+    return pieces
 
 
 def cycle(days: Sequence[float]) -> tuple[int, tuple[int, ...]] | None:

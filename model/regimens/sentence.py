@@ -46,7 +46,7 @@ class _Draft:
 
     def doses_of(self, therapy: str) -> list[float]:
         """Days of a therapy in this line, rising."""
-        return sorted(dose.day for one in self.clauses if one.therapy.key == therapy for dose in one.doses)
+        return sorted(dose.day for clause in self.clauses if clause.therapy.key == therapy for dose in clause.doses)
 
 
 def read_plan(text: str, *, therapies: Iterable[Therapy] | None = None) -> Plan:
@@ -84,8 +84,8 @@ def read_plan(text: str, *, therapies: Iterable[Therapy] | None = None) -> Plan:
     shelf = tuple(read_therapies() if therapies is None else therapies)
     source = without_comments(text)
     drafts = [_Draft("", "")]
-    for found in re.finditer(r"[^;\n]*[^;\s]", source):
-        begin, end = found.start() + len(found[0]) - len(found[0].lstrip()), found.end()
+    for part in re.finditer(r"[^;\n]*[^;\s]", source):
+        begin, end = part.start() + len(part[0]) - len(part[0].lstrip()), part.end()
         if opens := re.compile(r"at\s", re.IGNORECASE).match(source, begin, end):
             begin = _open_line(source, opens.start(), end, drafts)
         if begin < end:
@@ -121,23 +121,23 @@ def read_plan_file(path: str | Path) -> Plan:
 def _open_line(source: str, begin: int, end: int, drafts: list[_Draft]) -> int:
     """Begin a line; returns where its first clause begins."""
     where = place(source, begin)
-    found = _AT.match(source, begin, end)
-    what = found["what"] if found else ""
+    match = _AT.match(source, begin, end)
+    what = match["what"] if match else ""
     when = PROGRESSION if what.lower() == PROGRESSION else what.upper()
-    if not found or when not in {PROGRESSION, *RESPONSES}:
+    if not match or when not in {PROGRESSION, *RESPONSES}:
         said = source[begin:end].partition(":")[0][:40]
         raise RegimenError(
             f"{where}, '{said}': a line starts 'at progression', 'at second progression', "
-            f"or at a response: {', '.join(f'at {one}' for one in RESPONSES)}."
+            f"or at a response: {', '.join(f'at {response}' for response in RESPONSES)}."
         )
     number = 1 + sum(draft.when == PROGRESSION for draft in drafts)
-    which = (found["which"] or "").lower()
+    which = (match["which"] or "").lower()
     if which and _ORDINALS.get(which) != number:
         right = f"at {ordinal(number)}progression"
         why = "is not how progressions are counted" if which not in _ORDINALS else f"comes as number {number}"
         raise RegimenError(f"{where}, 'at {which} progression': {why}; write '{right}'.")
     drafts.append(_Draft(when, where))
-    return found.end()
+    return match.end()
 
 
 def _read_into(draft: _Draft, source: str, begin: int, end: int, shelf: tuple[Therapy, ...]) -> None:
@@ -155,30 +155,33 @@ def _read_into(draft: _Draft, source: str, begin: int, end: int, shelf: tuple[Th
 
 def _check_products(drafts: list[_Draft]) -> None:
     """A product that returns says so, and so do two products on one day."""
-    draft, before = drafts[-1], {one.therapy.key for past in drafts[:-1] for one in past.clauses}
-    for therapy in dict.fromkeys(one.therapy for one in draft.clauses):
-        mine = [one for one in draft.clauses if one.therapy.key == therapy.key]
-        marked = [one for one in mine if one.again]
+    draft, before = drafts[-1], {clause.therapy.key for past in drafts[:-1] for clause in past.clauses}
+    for therapy in dict.fromkeys(clause.therapy for clause in draft.clauses):
+        of_therapy = [clause for clause in draft.clauses if clause.therapy.key == therapy.key]
+        marked = [clause for clause in of_therapy if clause.again]
         days = draft.doses_of(therapy.key)
         gap = next((late for early, late in pairwise(days) if late - early > SPLIT_DAYS), None)
         cells = therapy.kind == "car_t"
         if cells and not marked and (therapy.key in before or gap is not None):
             when = f"on day {gap:g}" if therapy.key not in before else f"at {draft.when}"
             raise RegimenError(
-                f"{mine[-1].where}: {therapy.key} a second time {when}; if it is meant, write '{therapy.short} again'."
+                f"{of_therapy[-1].where}: {therapy.key} a second time {when}; "
+                f"if it is meant, write '{therapy.short} again'."
             )
-        if marked and therapy.key not in before and gap is None and len(mine) == 1:
+        if marked and therapy.key not in before and gap is None and len(of_therapy) == 1:
             raise RegimenError(f"{marked[0].where}: {therapy.key} again, but it was not given before; omit 'again'.")
     taken: dict[float, Clause] = {}
-    for one in (one for one in draft.clauses if one.therapy.kind == "car_t"):
-        shared = [taken[dose.day] for dose in one.doses if dose.day in taken]
-        others = [other for other in shared if other.therapy.key != one.therapy.key]
-        if others and not one.together:
+    for clause in draft.clauses:
+        if clause.therapy.kind != "car_t":
+            continue
+        shared = [taken[dose.day] for dose in clause.doses if dose.day in taken]
+        others = [other for other in shared if other.therapy.key != clause.therapy.key]
+        if others and not clause.together:
             raise RegimenError(
-                f"{one.where}: {others[0].therapy.key} and {one.therapy.key} on one day; "
-                f"write 'together with {one.therapy.short}' if it is meant, or another day."
+                f"{clause.where}: {others[0].therapy.key} and {clause.therapy.key} on one day; "
+                f"write 'together with {clause.therapy.short}' if it is meant, or another day."
             )
-        taken |= {dose.day: one for dose in one.doses}
+        taken |= {dose.day: clause for dose in clause.doses}
 
 
 def _check_marks(drafts: list[_Draft]) -> None:
@@ -186,26 +189,26 @@ def _check_marks(drafts: list[_Draft]) -> None:
 
     def first(draft: _Draft) -> list[float]:
         return [
-            dose.day for one in draft.clauses for dose in one.doses
-            if one.therapy.kind == "car_t" or one.therapy.group == "transplant"
+            dose.day for clause in draft.clauses for dose in clause.doses
+            if clause.therapy.kind == "car_t" or clause.therapy.group == "transplant"
         ]  # fmt: skip
 
     past = any(first(draft) for draft in drafts[:-1])
     day = min(first(drafts[-1]), default=None)
-    for one in drafts[-1].clauses:
-        begins = min(dose.day for dose in one.doses)
-        if not one.maintenance or past or (day is not None and begins >= day):
+    for clause in drafts[-1].clauses:
+        begins = min(dose.day for dose in clause.doses)
+        if not clause.maintenance or past or (day is not None and begins >= day):
             continue
         none = "there are no CAR-T cells and no transplant before it"
         why = none if day is None else f"the cells come on day {day:g}"
         right = "omit 'maintenance'" if day is None else f"let it begin later, for example 'from day {day + 30:g}'"
-        raise RegimenError(f"{one.where}: {one.therapy.key} maintenance from day {begins:g}, but {why}; {right}.")
+        raise RegimenError(f"{clause.where}: {clause.therapy.key} maintenance from day {begins:g}, but {why}; {right}.")
 
 
 def _line_of(draft: _Draft, text: str) -> Line:
-    regimen = Regimen(tuple(dose for one in draft.clauses for dose in one.doses), " ".join(text.split()))
-    until = tuple(one.therapy.key for one in draft.clauses if one.schedule.progression)
-    by_weight = dict.fromkeys(one.therapy.short for one in draft.clauses if one.amount.per_kilogram)
+    regimen = Regimen(tuple(dose for clause in draft.clauses for dose in clause.doses), " ".join(text.split()))
+    until = tuple(clause.therapy.key for clause in draft.clauses if clause.schedule.progression)
+    by_weight = dict.fromkeys(clause.therapy.short for clause in draft.clauses if clause.amount.per_kilogram)
     note = f"doses per kg of {', '.join(by_weight)} are for a body weight of {body_weight():g} kg" if by_weight else ""
     try:
         return Line(regimen, draft.when, until, note)
@@ -213,7 +216,7 @@ def _line_of(draft: _Draft, text: str) -> Line:
         raise RegimenError(f"{draft.where}: {problem}" if draft.where else str(problem)) from None
 
 
-# Plans written as sentences that read back to the same doses, to the last bit.
+# Writing a plan as a sentence that reads back to the same doses, to the last bit.
 
 
 def write_plan(plan: Plan) -> str:
@@ -291,15 +294,15 @@ def _pieces(doses: Sequence[Dose]) -> Iterator[tuple[float, Sequence[float], str
 
 def _schedules(days: list[float]) -> Iterator[tuple[Sequence[float], str]]:
     repeated = cycle(days) if len(days) > 3 else None
-    found = runs(days)
-    if repeated and len(found) > 1:
+    day_runs = runs(days)
+    if repeated and len(day_runs) > 1:
         length, on = repeated
         yield days, f"days {_listed(on)} of {length} from day {_number(days[0])}, {len(days)} doses"
         return
-    single = [run.first for run in found if run.count == 1]
+    single = [run.first for run in day_runs if run.count == 1]
     if single:
         yield single, f"{'days' if len(single) > 1 else 'day'} {', '.join(_number(day) for day in single)}"
-    for run in found:
+    for run in day_runs:
         if run.count > 1:
             often = "daily" if run.step == 1 else "weekly" if run.step == 7 else f"every {_number(run.step)} days"
             yield run.days, f"{often} from day {_number(run.first)}, {run.count} doses"

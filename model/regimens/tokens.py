@@ -14,7 +14,7 @@ _COMMENT = re.compile(r"#[^\n]*")
 
 def without_comments(text: str) -> str:
     """Same text, in the same places, without what follows a '#' in a line."""
-    return _COMMENT.sub(lambda found: " " * len(found[0]), text)
+    return _COMMENT.sub(lambda comment: " " * len(comment[0]), text)
 
 
 def place(text: str, at: int) -> str:
@@ -37,7 +37,7 @@ class Cursor:
 
     def __init__(self, source: str, begin: int, end: int, clause: int | None = None) -> None:
         self.source, self.begin, self.end = source, begin if clause is None else clause, end
-        self._tokens = [_token(found) for found in _TOKEN.finditer(source, begin, end)]
+        self._tokens = [_token(match) for match in _TOKEN.finditer(source, begin, end)]
         self._next = 0
 
     def __bool__(self) -> bool:
@@ -48,6 +48,11 @@ class Cursor:
     def position(self) -> int:
         """Tokens that lie behind."""
         return self._next
+
+    @property
+    def place(self) -> int:
+        """Where in the source the next token begins; the end if there is none."""
+        return self._tokens[self._next].at if self else self.end
 
     def word(self, ahead: int = 0) -> str:
         """A word or sign that comes, '' for a number or at the end."""
@@ -68,9 +73,9 @@ class Cursor:
 
     def one_of(self, words: Iterable[str]) -> str:
         """Take the next word if it is one of these; '' if not."""
-        found = self.word() if self.word() in set(words) else ""
-        self._next += bool(found)
-        return found
+        word = self.word() if self.word() in set(words) else ""
+        self._next += bool(word)
+        return word
 
     def take_number(self, what: str) -> float:
         """Take a number, or say what was expected."""
@@ -102,7 +107,7 @@ class Cursor:
         return unknown("word of a schedule", token.text, known, place(self.source, token.at))
 
 
-def _token(found: re.Match[str]) -> Token:
-    if found["number"] is None:
-        return Token(found[0].lower(), found.start())
-    return Token(found[0], found.start(), float(found[0]))
+def _token(match: re.Match[str]) -> Token:
+    if match["number"] is None:
+        return Token(match[0].lower(), match.start())
+    return Token(match[0], match.start(), float(match[0]))

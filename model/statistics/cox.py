@@ -1,4 +1,4 @@
-"""Hazard ratio of two groups after Cox, and whether it stays the same over time."""
+"""Cox proportional hazards for two groups, and a test of proportionality."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Mean time without event up to a horizon, and its difference between two groups."""
+"""Restricted mean survival time (RMST) up to a horizon, and its difference between two groups."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from .checks import check, columns, half_width, risk_table, two_sided
 from .survival import kaplan_meier
 
-# Fraction without event at one fixed time, and its difference between two groups.
+# Survival at a landmark, and its difference between two groups.
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class LandmarkDifference:
 def landmark(time: ArrayLike, event: ArrayLike, at: float, level: float = 0.95) -> Landmark:
     """Kaplan-Meier fraction at `at` with the log-log interval (Kalbfleisch & Prentice 1980; variance Greenwood 1926).
 
-    `time` and `event` have shape (n,), `at` has their unit. NaN where nobody was followed that long; where no event has
+    `time` and `event` have shape (n,), `at` has their unit. NaN beyond the longest follow-up; where no event has
     happened yet the interval is 1 to 1, as it is on the curve.
     """
     times, events = columns("landmark", time=time, event=event)

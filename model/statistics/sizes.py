@@ -1,4 +1,4 @@
-"""How many events and patients a trial of two groups needs, by formula.
+"""Sample size: events and patients that a two-arm trial needs, by formula.
 
 `alpha` is the whole error of the test, `sided` 2 or 1, `share` the part of the patients in group 1. The formulas hold
 for proportional hazards, or for two rates; a trial whose effect comes late needs simulation. Bad input: RangeError.
@@ -20,7 +20,7 @@ def events_needed(
     Schoenfeld 1983. A hazard ratio and its inverse need the same.
     """
     where = "events_needed"
-    _check_ratio(where, hazard_ratio, one=False)
+    _check_ratio(where, hazard_ratio, one_allowed=False)
     both = _critical(where, alpha, sided) + _of_power(where, power, alpha, sided)
     _check_part(where, "share", share)
     return _up(both**2 / (share * (1.0 - share) * math.log(hazard_ratio) ** 2))
@@ -36,7 +36,7 @@ def power_of_events(
     """
     where = "power_of_events"
     check(where, "events", events, 0 <= events < math.inf, "finite and not negative")
-    _check_ratio(where, hazard_ratio, one=True)
+    _check_ratio(where, hazard_ratio, one_allowed=True)
     _check_part(where, "share", share)
     effect = abs(math.log(hazard_ratio)) * math.sqrt(events * share * (1.0 - share))
     return NORMAL.cdf(effect - _critical(where, alpha, sided))
@@ -76,7 +76,7 @@ def patients_needed_for_events(
     where = "patients_needed_for_events"
     check(where, "events", events, 0 < events < math.inf, "finite and more than 0")
     check(where, "median", median, 0 < median < math.inf, "finite and more than 0")
-    _check_ratio(where, hazard_ratio, one=True)
+    _check_ratio(where, hazard_ratio, one_allowed=True)
     _check_part(where, "share", share)
     _check_times(where, accrual, follow_up, dropout_hazard)
     check(where, "accrual + follow_up", accrual + follow_up, accrual + follow_up > 0, "more than 0")
@@ -117,9 +117,10 @@ def _of_power(where: str, power: float, alpha: float, sided: int) -> float:
     return NORMAL.inv_cdf(power)
 
 
-def _check_ratio(where: str, hazard_ratio: float, *, one: bool) -> None:
-    wanted = "finite and more than 0" + ("" if one else ", and not 1: no number of events shows no difference")
-    check(where, "hazard_ratio", hazard_ratio, 0 < hazard_ratio < math.inf and (one or hazard_ratio != 1), wanted)
+def _check_ratio(where: str, hazard_ratio: float, *, one_allowed: bool) -> None:
+    wanted = "finite and more than 0" + ("" if one_allowed else ", and not 1: no number of events shows no difference")
+    allowed = 0 < hazard_ratio < math.inf and (one_allowed or hazard_ratio != 1)
+    check(where, "hazard_ratio", hazard_ratio, allowed, wanted)
 
 
 def _check_part(where: str, name: str, value: float) -> None:

@@ -51,7 +51,7 @@ def flow_latex(system: System, flow: Flow, symbols: Mapping[str, str] | None = N
 def _names(system: System, symbols: Mapping[str, str]) -> dict[sympy.Basic, str]:
     names: dict[sympy.Basic, str] = {}
     names |= {parameter(name): symbols.get(name) or _plain(name) for name in system.parameters}
-    names |= {thing.symbol: thing.latex for thing in (*system.states, *system.quantities, *system.inputs)}
+    names |= {variable.symbol: variable.latex for variable in (*system.states, *system.quantities, *system.inputs)}
     return names
 
 

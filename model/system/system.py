@@ -9,11 +9,11 @@ import sympy
 
 from ...parameters.errors import InputError, unknown
 
-# States, named quantities and drug inputs: the nouns of a model.
+# States, named quantities and drug inputs.
 
 
 def symbol(name: str) -> sympy.Symbol:
-    """Symbol of a state, quantity, input or parameter; a name means one thing in the whole model."""
+    """Symbol of a state, quantity, input or parameter; a name has one meaning in the whole model."""
     return sympy.Symbol(name, real=True)
 
 
@@ -21,9 +21,8 @@ def symbol(name: str) -> sympy.Symbol:
 class State:
     """Something that is integrated.
 
-    `initial` is its value at day 0, an expression in parameters. `tolerance` is the absolute error, in the
-    state's own unit, below which nobody cares; it decides what the integrator calls small. A `signed` state may be
-    negative; otherwise values below zero are read as zero.
+    `initial` is its value at day 0, an expression in parameters. `tolerance` is the absolute tolerance of the
+    integrator, in the state's own unit. A `signed` state may be negative; otherwise values below zero are read as zero.
     """
 
     name: str
@@ -73,7 +72,7 @@ class Input:
         return symbol(self.name)
 
 
-# Building blocks of rates, so that an equation reads like the paper.
+# Building blocks of rate equations.
 
 
 def parameter(name: str) -> sympy.Symbol:
@@ -96,7 +95,7 @@ def total(terms: "list[sympy.Expr] | tuple[sympy.Expr, ...]") -> sympy.Expr:
     return sympy.Add(*terms)
 
 
-# A mechanism is a flow: it takes from one state and gives to another.
+# Flows: a mechanism takes from one state and gives to another.
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ class System:
 
     def __post_init__(self) -> None:
         """Check that names are unique and quantities are ordered."""
-        names = [thing.name for thing in (*self.states, *self.quantities, *self.inputs)]
+        names = [variable.name for variable in (*self.states, *self.quantities, *self.inputs)]
         for name in names:
             if names.count(name) > 1:
                 raise InputError(
@@ -169,7 +168,8 @@ class System:
             for end in (flow.out_of, flow.into):
                 if end is not None and end not in self.states:
                     raise unknown("state", end.name, (state.name for state in self.states), f"flow '{flow.name}'")
-        recorded = [thing.name for thing in (*self.states, *self.quantities)]  # an input is recorded through a quantity
+        # an input is recorded through a quantity
+        recorded = [variable.name for variable in (*self.states, *self.quantities)]
         for observable in self.observables:
             if observable not in recorded:
                 raise unknown("state or quantity", observable, recorded, f"system '{self.name}', observables")
@@ -177,7 +177,7 @@ class System:
     @cached_property
     def parameters(self) -> tuple[str, ...]:
         """Names of the parameters that the system uses, in alphabetical order."""
-        own = {thing.symbol for thing in (*self.states, *self.quantities, *self.inputs)}
+        own = {variable.symbol for variable in (*self.states, *self.quantities, *self.inputs)}
         expressions: list[sympy.Expr] = [q.expression for q in self.quantities]
         expressions += [flow.rate for flow in self.flows] + [flow.gain for flow in self.flows]
         expressions += [state.initial for state in self.states]
@@ -236,14 +236,14 @@ class System:
     def ancestors(self, expression: sympy.Expr) -> set[str]:
         """Names of everything an expression depends on, through quantities."""
         expressions: dict[sympy.Basic, sympy.Expr] = {q.symbol: q.expression for q in self.quantities}
-        found: set[str] = set()
+        names: set[str] = set()
         waiting: Iterable[sympy.Basic] = list(expression.free_symbols)
         while waiting:
-            found |= {str(s) for s in waiting}
+            names |= {str(s) for s in waiting}
             waiting = {
-                s for w in waiting if w in expressions for s in expressions[w].free_symbols if str(s) not in found
+                s for w in waiting if w in expressions for s in expressions[w].free_symbols if str(s) not in names
             }
-        return found
+        return names
 
 
 def _chain(expression: sympy.Expr, total: dict[sympy.Basic, dict[str, sympy.Expr]]) -> dict[str, sympy.Expr]:

@@ -25,8 +25,8 @@ def check_units(system: System, parameter_units: Mapping[str, str]) -> None:
         If the system uses a parameter that is not among `parameter_units`.
     """
     units: dict[str, Unit] = {}
-    for thing in (*system.states, *system.inputs):
-        units[thing.name] = read_unit(thing.unit, thing.name)
+    for variable in (*system.states, *system.inputs):
+        units[variable.name] = read_unit(variable.unit, variable.name)
     for name in system.parameters:
         if name not in parameter_units:
             raise unknown("parameter", name, parameter_units, f"system '{system.name}'")
@@ -49,9 +49,9 @@ def check_units(system: System, parameter_units: Mapping[str, str]) -> None:
 def _expect(expression: sympy.Expr, units: Mapping[str, Unit], right: Unit, where: str) -> None:
     if expression == 0:
         return
-    found = unit_of(expression, units, where)
-    if not same_unit(found, right):
-        raise UnitError(f"{where} has unit {_show(found)}, and should have {_show(right)}.")
+    unit = unit_of(expression, units, where)
+    if not same_unit(unit, right):
+        raise UnitError(f"{where} has unit {_show(unit)}, and should have {_show(right)}.")
 
 
 def unit_of(expression: sympy.Basic, units: Mapping[str, Unit], where: str = "") -> Unit:
