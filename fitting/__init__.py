@@ -1,1 +1,1 @@
-"""Second floor: from evidence to numbers. Reported results, likelihood, search, posterior, calibration."""
+"""Statistical inference: evidence, likelihood, calibration, identifiability, validation and individual fits."""

@@ -1,4 +1,4 @@
-"""From a picture to numbers: patient-level times from a digitised Kaplan-Meier curve and its numbers at risk.
+"""Reconstruction of patient-level times from a digitised Kaplan-Meier curve and its numbers at risk.
 
 The method of Guyot, Ades, Ouwens & Welton 2012 (BMC Med Res Methodol 12:9): the Kaplan-Meier equations are solved for
 the deaths at each point that was read off, with as many patients censored, evenly over each interval of the table below
@@ -23,7 +23,7 @@ from ..parameters.errors import EvidenceError, FileError, RangeError, unknown
 from ..parameters.files import complain, read_text
 from .observations import Curve, Item, Role, Scenario
 
-# Points and numbers at risk as they were read off a picture of a Kaplan-Meier curve: reading, checking, smoothing.
+# The digitised curve and its numbers at risk: reading, checking, smoothing.
 
 
 READING = 0.03
@@ -362,7 +362,7 @@ def _walk(points: Points, span: tuple[int, int], n: int, height: float, censored
 def _collected(points: Points, walks: list[_Walk]) -> Reconstruction:
     died = np.concatenate([walk.died for walk in walks])
     deaths = np.repeat(points.times, died)
-    # whoever is left at the last point is censored there
+    # patients who are left at the last point are censored there
     censored = np.concatenate([*(walk.censored for walk in walks), np.full(walks[-1].n, points.times[-1])])
     times = np.concatenate([deaths, censored])
     events = np.concatenate([np.ones(deaths.size, dtype=bool), np.zeros(censored.size, dtype=bool)])
@@ -383,7 +383,7 @@ def _whole(number: float) -> int:
     return math.floor(number + 0.5)
 
 
-# A whole Kaplan-Meier curve as evidence: each interval of it is one binomial result.
+# A whole Kaplan-Meier curve as evidence: each interval is one binomial result.
 #
 # A curve is reconstructed from its picture (Guyot 2012) and cut at the times of its numbers at risk. Of the n patients
 # without an event at the beginning of an interval, those censored within it counting half, d have one: the likelihood
@@ -432,14 +432,15 @@ def reconstruct_curve(curve: Curve, where: str) -> Reconstruction:
     """
     (times, heights), (table, numbers) = (np.reshape(pairs, (-1, 2)).T for pairs in (curve.points, curve.at_risk))
     try:
-        found = reconstruct(times, heights, table, numbers, events=curve.events, percent=True, where=where)
+        reconstruction = reconstruct(times, heights, table, numbers, events=curve.events, percent=True, where=where)
     except RangeError as problem:
         raise EvidenceError(str(problem)) from problem
-    if curve.events is not None and abs(found.n_events - curve.events) > max(2.0, EVENTS_OFF * curve.events):
+    if curve.events is not None and abs(reconstruction.n_events - curve.events) > max(2.0, EVENTS_OFF * curve.events):
         raise EvidenceError(
-            f"{where}: events = {curve.events}, and points and numbers at risk imply {found.n_events}; one is misread."
+            f"{where}: events = {curve.events}, and points and numbers at risk imply {reconstruction.n_events}; "
+            "one is misread."
         )
-    return found
+    return reconstruction
 
 
 def intervals(curve: Curve, where: str, scenario: Scenario | None = None) -> tuple[Item, ...]:
@@ -452,13 +453,13 @@ def intervals(curve: Curve, where: str, scenario: Scenario | None = None) -> tup
     EvidenceError
         As `reconstruct_curve`, or if the scenario is not followed until the end of the curve.
     """
-    found = reconstruct_curve(curve, where)
+    reconstruction = reconstruct_curve(curve, where)
     note = (
-        f"{curve.note} Curve of {len(curve.points)} points, met within {100.0 * found.largest_difference:.1f} "
-        f"percentage points by {found.n_events} events of {found.n} patients (Guyot 2012)."
+        f"{curve.note} Curve of {len(curve.points)} points, met within {100.0 * reconstruction.largest_difference:.1f} "
+        f"percentage points by {reconstruction.n_events} events of {reconstruction.n} patients (Guyot 2012)."
     ).strip()
     items = []
-    for start, end, n, died in _life_table(found):
+    for start, end, n, died in _life_table(reconstruction):
         items.append(
             Item(
                 id=f"{curve.id}_{len(items) + 1}",
@@ -483,21 +484,23 @@ def intervals(curve: Curve, where: str, scenario: Scenario | None = None) -> tup
     return tuple(items)
 
 
-def _life_table(found: Reconstruction) -> Iterator[tuple[float, float, int, int]]:
+def _life_table(reconstruction: Reconstruction) -> Iterator[tuple[float, float, int, int]]:
     """Beginning, end, effective number at risk and events of each interval; an end belongs to the interval before."""
-    last = float(found.times[-1])
+    last = float(reconstruction.times[-1])
     months = MONTHS_WITHOUT_TABLE
-    cuts = found.at_risk_times[1:] if found.at_risk_times.size > 1 else np.arange(months, last, months)
+    at_risk_times = reconstruction.at_risk_times
+    cuts = at_risk_times[1:] if at_risk_times.size > 1 else np.arange(months, last, months)
     ends = [float(cut) for cut in cuts if cut < last] + [last]
     start = -1.0
     for end in ends:
-        within = (found.times > start) & (found.times <= end)
-        died = int((within & found.events).sum())
-        later = int((found.events & (found.times > end)).sum())
+        within = (reconstruction.times > start) & (reconstruction.times <= end)
+        died = int((within & reconstruction.events).sum())
+        later = int((reconstruction.events & (reconstruction.times > end)).sum())
         if end < last and (died < FEWEST_EVENTS or later < FEWEST_EVENTS):
             continue
-        censored = int((within & ~found.events & (found.times < end)).sum())
-        n = round((found.times > start).sum() - 0.5 * censored)  # a half to the even number: no bias over intervals
+        censored = int((within & ~reconstruction.events & (reconstruction.times < end)).sum())
+        # a half is rounded to the even number: no bias over intervals
+        n = round((reconstruction.times > start).sum() - 0.5 * censored)
         yield max(start, 0.0), end, max(n, died, 1), died
         start = end
 

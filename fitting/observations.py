@@ -1,4 +1,4 @@
-"""One reported result, and the study that it comes from, as values."""
+"""Observations: reported results and the studies that they come from."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from ..model.processes.tumour import burden_untreated
 from ..model.regimens.regimen import Regimen, give, infuse
 from ..parameters.errors import EvidenceError, unknown
 
-# How the patients of a study were treated, as far as it differs from the product given alone at its usual dose.
+# Treatment of a study, as far as it differs from the product given alone at its usual dose.
 
 
 class Treatment(BaseModel):
@@ -40,7 +40,7 @@ class Treatment(BaseModel):
         )  # fmt: skip
 
 
-# How the patients of a result about a sequence of therapies were treated: a plan in words, and who they were.
+# Scenario of a result about a sequence of therapies: a plan in words, and the patients.
 
 
 _Positive = Annotated[float, Field(gt=0)]

@@ -1,11 +1,11 @@
-"""What papers report: the evidence that perdure is fitted to and checked against.
+"""Evidence: the reported results that perdure is calibrated to and checked against.
 
 One TOML file per trial arm or study in `evidence/`; one `[[item]]` per reported number, with its quote, its interval,
 its number of patients and its origin. The role of an item says what is done with it: `fit` (in the joint fit),
 `outcome` (decides the models of death and toxicity, after that fit), `check` (computed and compared, never fitted),
 `context` (background). A result about a sequence of therapies names its `scenario`. Items of one `conflict` contradict
-each other: all are kept, with weights that widen them (`conflicts`). A `[[curve]]` is a whole Kaplan-Meier curve as
-read off its picture; it becomes one item per interval (`curve.py`).
+each other: all are kept, with weights that widen them. A `[[curve]]` is a whole Kaplan-Meier curve as read off its
+picture; it becomes one item per interval (`km_reconstruction.py`).
 """
 
 import math
@@ -22,7 +22,7 @@ from .calibration.likelihood import UNKNOWN_N, log_error
 from .km_reconstruction import check_counted_once, intervals, read_curve
 from .observations import ENDPOINTS, Item, Kind, Role, Scenario, Study
 
-# Reports that contradict each other: all are kept, and widened until they agree.
+# Conflicting reports: all are kept, and down-weighted until they agree.
 #
 # Items of one `conflict` are scored with the weight 1 / R^2, R being the Birge ratio of the group (Birge 1932, The
 # calculation of errors by the method of least squares): chi-square of the group about its common value, over its
@@ -32,12 +32,12 @@ from .observations import ENDPOINTS, Item, Kind, Role, Scenario, Study
 
 def in_conflict(studies: Iterable[Study]) -> dict[str, tuple[Item, ...]]:
     """Items by the name of their conflict."""
-    found: dict[str, list[Item]] = {}
+    conflicts: dict[str, list[Item]] = {}
     for study in studies:
         for item in study.items:
             if item.conflict:
-                found.setdefault(item.conflict, []).append(item)
-    return {name: tuple(items) for name, items in found.items()}
+                conflicts.setdefault(item.conflict, []).append(item)
+    return {name: tuple(items) for name, items in conflicts.items()}
 
 
 def birge_weight(items: Sequence[Item], *, same_patients: bool) -> float:
@@ -193,11 +193,11 @@ def _read_item(entry: dict[str, Any], number: int, file: str) -> Item:
 
 def _check_kind(item: Item, where: str) -> None:
     kinds, units = ENDPOINTS[item.endpoint]
-    for field, found, allowed in (("kind", item.kind, kinds), ("unit", item.unit, units)):
-        if found not in allowed:
+    for field, value, allowed in (("kind", item.kind, kinds), ("unit", item.unit, units)):
+        if value not in allowed:
             right = " or ".join(f"'{name}'" for name in allowed)
             raise EvidenceError(
-                f"{where}: {field} = '{found}' does not go with endpoint '{item.endpoint}'; expected {right}."
+                f"{where}: {field} = '{value}' does not go with endpoint '{item.endpoint}'; expected {right}."
             )
     if item.from_months is not None:
         raise EvidenceError(f"{where}: from_months = {item.from_months:g} belongs to the intervals of a [[curve]].")

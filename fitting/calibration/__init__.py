@@ -1,1 +1,1 @@
-"""The joint fit of the model to what was reported."""
+"""Joint calibration of the model to reported results."""

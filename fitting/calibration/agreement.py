@@ -1,4 +1,4 @@
-"""Whether two samplers drew from one posterior, and which numbers the evidence has tied together."""
+"""Agreement of two samplers on one posterior, and posterior correlations between parameters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,17 +39,17 @@ class Agreement:
     @property
     def furthest(self) -> Difference:
         """The number whose means differ most."""
-        return max(self.differences, key=lambda one: abs(one.mean))
+        return max(self.differences, key=lambda difference: abs(difference.mean))
 
     @property
     def widest(self) -> Difference:
         """The number whose SDs differ most."""
-        return max(self.differences, key=lambda one: abs(np.log(one.sd_ratio)))
+        return max(self.differences, key=lambda difference: abs(np.log(difference.sd_ratio)))
 
     @property
     def root_mean_square(self) -> float:
         """Of the differences of means, in posterior SDs."""
-        return float(np.sqrt(np.mean([one.mean**2 for one in self.differences])))
+        return float(np.sqrt(np.mean([difference.mean**2 for difference in self.differences])))
 
     @property
     def text(self) -> str:
@@ -63,26 +63,26 @@ class Agreement:
 
 
 def agreement(
-    names: Sequence[str], one: np.ndarray, two: np.ndarray, *, sizes: tuple[float, float] | None = None
+    names: Sequence[str], first: np.ndarray, second: np.ndarray, *, sizes: tuple[float, float] | None = None
 ) -> Agreement:
     """Compare two sets of draws (draws, numbers) of the same posterior.
 
     `sizes` are the effective numbers of draws; without them every draw counts as independent.
     """
-    for draws in (one, two):
+    for draws in (first, second):
         if draws.ndim != 2 or draws.shape[1] != len(names) or len(draws) < 2:
             raise RangeError(f"draws = an array of shape {draws.shape}; expected (two draws or more, {len(names)}).")
-    sd_one, sd_two = one.std(axis=0, ddof=1), two.std(axis=0, ddof=1)
-    means = (two.mean(axis=0) - one.mean(axis=0)) / sd_one
-    rows = zip(names, means, sd_two / sd_one, strict=True)
-    first, second = sizes or (len(one), len(two))
-    expected = float(np.sqrt(1.0 / first + 1.0 / second))
+    sd_first, sd_second = first.std(axis=0, ddof=1), second.std(axis=0, ddof=1)
+    means = (second.mean(axis=0) - first.mean(axis=0)) / sd_first
+    rows = zip(names, means, sd_second / sd_first, strict=True)
+    n_first, n_second = sizes or (len(first), len(second))
+    expected = float(np.sqrt(1.0 / n_first + 1.0 / n_second))
     return Agreement(tuple(Difference(name, float(mean), float(ratio)) for name, mean, ratio in rows), expected)
 
 
 @dataclass(frozen=True)
 class Tie:
-    """Correlation of two numbers in the posterior."""
+    """Posterior correlation of two parameters."""
 
     one: str
     other: str
@@ -90,7 +90,7 @@ class Tie:
 
     @property
     def text(self) -> str:
-        """What the evidence has found out about the two together, in a sentence."""
+        """What the evidence says about the two together, in a sentence."""
         share = f"correlation {self.correlation:+.2f}"
         if self.correlation > 0:
             return f"{self.one} and {self.other} rise together ({share}): the evidence fixes their difference better."
@@ -112,6 +112,6 @@ def strongest(names: Sequence[str], draws: np.ndarray, *, most: int = 10, least:
     matrix = correlations(draws)
     rows, columns = np.triu_indices(len(names), k=1)
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
-    found = [Tie(names[i], names[j], float(matrix[i, j])) for i, j in pairs]
-    kept = [tie for tie in found if abs(tie.correlation) >= least]
+    ties = [Tie(names[i], names[j], float(matrix[i, j])) for i, j in pairs]
+    kept = [tie for tie in ties if abs(tie.correlation) >= least]
     return tuple(sorted(kept, key=lambda tie: -abs(tie.correlation))[:most])

@@ -1,4 +1,4 @@
-"""What a fit rests on: prior-predictive check, identifiability, pull of the evidence, and every trial left out once.
+"""Assessment of a fit: prior predictive check, identifiability, influence of the evidence, leave-one-trial-out.
 
 Everything here works on the emulator of the fit and takes minutes; `long_checks` holds what takes longer.
 """
@@ -60,7 +60,7 @@ class Assessment:
 
 @dataclass(frozen=True)
 class AssessmentSettings:
-    """How thorough: grid points of profiles on each side, Sobol and Morris samples, particles of a posterior anew."""
+    """Effort: grid points of profiles on each side, Sobol and Morris samples, particles of a resampled posterior."""
 
     points: int = 6
     iterations: int = 6
@@ -92,7 +92,7 @@ def assess(
         iterations=settings.iterations, at=near,
     )  # fmt: skip
     at = curvature(emulator.log_likelihoods, profiles.optimum, names, labels)
-    told = verdicts(profiles, at, covariance=np.cov(points.draws.T))
+    classified = verdicts(profiles, at, covariance=np.cov(points.draws.T))
     begin("pull")
     pulls = evidence_pull(at, log_likelihoods=emulator.log_likelihoods, draws=points.draws)
     opposed = conflicts(at)
@@ -104,7 +104,7 @@ def assess(
     begin("leave one out")
     left_out = leave_each_trial_out(problem, emulator, points, particles=settings.particles, progress=progress)
     return Assessment(
-        prior_check(problem, points), at, profiles, told, pulls, opposed, strongest(names, points.draws), indices,
+        prior_check(problem, points), at, profiles, classified, pulls, opposed, strongest(names, points.draws), indices,
         effects, left_out,
     )  # fmt: skip
 
@@ -129,12 +129,12 @@ def leave_each_trial_out(
 ) -> LeaveOneOut:
     """Predict every study from the others; items of one study are left out together."""
 
-    def anew(_: Callable[[np.ndarray], np.ndarray], own: np.ndarray) -> np.ndarray:
+    def resample(_: Callable[[np.ndarray], np.ndarray], own: np.ndarray) -> np.ndarray:
         rest = emulator.without([problem.items[k].id for k in np.flatnonzero(own).tolist()])
         return sample_near_mode(rest, particles, 1, points.centre)
 
     return leave_one_out(
         [study.study for study, _ in problem.fitted], problem.items, emulator.log_likelihoods, emulator.models,
-        points.draws, noise=emulator.noisy, sample=anew,
+        points.draws, noise=emulator.noisy, sample=resample,
         progress=labelled(progress, "leave one out"),
     )  # fmt: skip

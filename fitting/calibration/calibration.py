@@ -1,4 +1,4 @@
-"""A calibration as a file: values, draws, misfits, seeds and versions; what every projection starts from."""
+"""A calibration file: estimates, posterior draws, misfits, seeds and versions."""
 
 import gzip
 import json

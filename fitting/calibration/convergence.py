@@ -1,4 +1,4 @@
-"""Whether chains have met, how many independent draws they are worth, and whether importance weights can be trusted.
+"""R-hat, effective sample size, and Pareto-k.
 
 Rank-normalised split R-hat and bulk and tail effective sample sizes after Vehtari, Gelman, Simpson, Carpenter and
 Bürkner 2021 (Bayesian Analysis 16:667); Pareto-smoothed importance sampling after Vehtari, Simpson, Gelman, Yao and
@@ -49,8 +49,8 @@ def convergence(chains: np.ndarray) -> Convergence:
             f"chains = an array of shape {chains.shape}; expected (draws, chains, numbers), "
             f"with {FEWEST_DRAWS} draws or more."
         )
-    found = [(r_hat(one), ess_bulk(one), ess_tail(one)) for one in np.moveaxis(chains, 2, 0)]
-    columns = np.array(found).reshape(-1, 3).T
+    diagnostics = [(r_hat(chain), ess_bulk(chain), ess_tail(chain)) for chain in np.moveaxis(chains, 2, 0)]
+    columns = np.array(diagnostics).reshape(-1, 3).T
     return Convergence(*columns)
 
 

@@ -1,4 +1,4 @@
-"""Where the model is evaluated for the joint fit, and what came out: the points that the emulator learns from."""
+"""Design points of the joint fit and the model values there: the training data of the emulator."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from ...parameters.errors import FileError
 from .problem import Problem
 from .search_space import REACH
 
-# A record of what a fit has already computed, so that it can be cut off at any moment and go on.
+# Evaluation log: what a fit has already computed, so that it can be interrupted and resumed.
 
 
 class Ledger:
@@ -121,7 +121,7 @@ def evaluate(
     """
     done, lock = 0, threading.Lock()
 
-    def one(k: int) -> np.ndarray:
+    def evaluate_point(k: int) -> np.ndarray:
         nonlocal done
         seed, also_later = first_seed + k, bool(later[k])
 
@@ -129,12 +129,12 @@ def evaluate(
             return problem.models(points[k], seed=seed, later=also_later)
 
         key = (seed, also_later)
-        found = simulated() if ledger is None else ledger.ask(key, points[k], simulated)
+        results = simulated() if ledger is None else ledger.ask(key, points[k], simulated)
         with lock:
             done += 1
             if progress is not None:
                 progress(done, len(points))
-        return found
+        return results
 
     with ThreadPoolExecutor(max(threads, 1)) as pool:
-        return Design(points, np.stack(list(pool.map(one, range(len(points))))))
+        return Design(points, np.stack(list(pool.map(evaluate_point, range(len(points))))))

@@ -1,4 +1,4 @@
-"""A fast stand-in for the simulated trials: a quadratic in the free numbers for every fitted result.
+"""Emulator of the simulated trials: a quadratic in the estimated parameters for every fitted result.
 
 Calibrate, emulate, sample (Cleary, Garbuno-Inigo, Lan, Schneider & Stuart 2021): the model is run at some hundred
 points, every time among other virtual patients; each result is learnt on its own scale (`scale`) as a Gaussian process
@@ -22,14 +22,14 @@ from .likelihood import FARTHEST, UNKNOWN_N, cloglog, log_error, log_likelihoods
 from .problem import Problem
 from .search_space import REACH, relevant
 
-# Many small matrices are quicker on one thread of the linear algebra library than on several.
+# Threads of BLAS: many small matrices are faster on one thread than on several.
 
 
 on_one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 """Decorator: OpenBLAS and its kin use one thread while it runs; on two cores learning is three times quicker."""
 
 
-# The scale on which a result is emulated: logit for percentages, log for everything else, inside what can occur.
+# Emulated scale of a result: logit for percentages, log for everything else.
 
 
 LEAST_SHARE = 0.003
@@ -61,7 +61,7 @@ def bounds(item: Item) -> tuple[float, float]:
     return reported / 100.0, reported * FARTHEST
 
 
-# Log-likelihoods of many results at many points: the forms of `likelihood`, gathered so that arrays are long.
+# Vectorised log-likelihoods of many results at many points, in the forms of `likelihood`.
 
 
 class Scoring:
@@ -95,11 +95,11 @@ class Scoring:
 
     def models(self, places: np.ndarray) -> np.ndarray:
         """Results in the unit of their reports from their scale, arrays (..., items)."""
-        found = np.empty(places.shape)
+        models = np.empty(places.shape)
         share, other = self._percent, ~self._percent
-        found[..., share] = 100.0 / (1.0 + np.exp(-places[..., share]))
-        found[..., other] = np.exp(np.clip(places[..., other], self._bounds[other, 0], self._bounds[other, 1]))
-        return found
+        models[..., share] = 100.0 / (1.0 + np.exp(-places[..., share]))
+        models[..., other] = np.exp(np.clip(places[..., other], self._bounds[other, 0], self._bounds[other, 1]))
+        return models
 
     def places(self, models: np.ndarray) -> np.ndarray:
         """Inverse of `models`: results (..., items) on their scale."""
@@ -108,19 +108,19 @@ class Scoring:
 
     def __call__(self, models: np.ndarray) -> np.ndarray:
         """Weighted log-likelihoods, shaped like `models` (..., items), which hold no NaN."""
-        found = np.empty(models.shape)
+        terms = np.empty(models.shape)
         share = np.clip(models[..., self._counts] / 100.0, 1e-4, 1.0 - 1e-4)
         fall = self._events * np.log(share) + (self._n - self._events) * np.log1p(-share) - self._top
-        found[..., self._counts] = np.minimum(fall, 0.0)
+        terms[..., self._counts] = np.minimum(fall, 0.0)
         z = (self._cloglog - cloglog(models[..., self._rates])) / self._rate_error
-        found[..., self._rates] = -0.5 * z**2
+        terms[..., self._rates] = -0.5 * z**2
         logged = models[..., self._logs]
         reached = np.where(np.isinf(logged), FARTHEST * np.exp(self._log_value), logged)
         distance = np.log(np.clip(reached, 1e-6, 1e6)) - self._log_value
-        found[..., self._logs] = -0.5 * (distance / np.where(distance > 0, self._above, self._below)) ** 2
+        terms[..., self._logs] = -0.5 * (distance / np.where(distance > 0, self._above, self._below)) ** 2
         for k in self._others:
-            found[..., k] = log_likelihoods(self.items[k], models[..., k])
-        return found * self.weights
+            terms[..., k] = log_likelihoods(self.items[k], models[..., k])
+        return terms * self.weights
 
 
 def _form(item: Item) -> str:
@@ -137,9 +137,9 @@ def _events(item: Item) -> float:
     return item.events if item.events is not None else (item.n or UNKNOWN_N) * (item.value or 0.0) / 100.0
 
 
-# Learning a quadratic of many numbers from noisy values: a Gaussian process with a polynomial kernel.
+# Training: a Gaussian process with a polynomial kernel, learnt from noisy values.
 #
-# The kernel is linear + quadratic in the numbers scaled by their relevance: x.A.x' + c (x.A.x')^2, plus a constant. The
+# The kernel is linear + quadratic in the parameters scaled by relevance: x.A.x' + c (x.A.x')^2, plus a constant. The
 # relevances A (automatic relevance determination, MacKay 1994), the curvature c and the noise are those of the highest
 # marginal likelihood (Rasmussen & Williams 2006, chapters 2 and 5).
 
@@ -182,10 +182,10 @@ class Quadratic:
 
     def slope(self, numbers: np.ndarray) -> np.ndarray:
         """Derivative (all,) at numbers (all,)."""
-        found = np.zeros(len(numbers))
+        derivative = np.zeros(len(numbers))
         away = numbers[self.chosen] - self.centre
-        found[self.chosen] = self.slope_at_centre + 2.0 * self.bend @ away
-        return found
+        derivative[self.chosen] = self.slope_at_centre + 2.0 * self.bend @ away
+        return derivative
 
 
 def learn(
@@ -310,26 +310,27 @@ class Emulator:
     def _groups(self) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray], ...]:
         """Quadratics of the same numbers, stacked: places, numbers, centre, levels, slopes and bends."""
         places: dict[bytes, list[int]] = {}
-        for k, one in enumerate(self.quadratics):
-            places.setdefault(one.chosen.tobytes() + one.centre.tobytes(), []).append(k)
+        for k, quadratic in enumerate(self.quadratics):
+            places.setdefault(quadratic.chosen.tobytes() + quadratic.centre.tobytes(), []).append(k)
         groups = []
         for which in places.values():
             some = [self.quadratics[k] for k in which]
             groups.append((
-                np.array(which), some[0].chosen, some[0].centre, np.array([one.level for one in some]),
-                np.stack([one.slope_at_centre for one in some], axis=1), np.stack([one.bend for one in some], axis=1),
+                np.array(which), some[0].chosen, some[0].centre, np.array([quadratic.level for quadratic in some]),
+                np.stack([quadratic.slope_at_centre for quadratic in some], axis=1),
+                np.stack([quadratic.bend for quadratic in some], axis=1),
             ))  # fmt: skip
         return tuple(groups)
 
     def places(self, points: np.ndarray) -> np.ndarray:
         """Every result on its scale at points (m, size): array (m, items)."""
         numbers = np.asarray(points) @ self.mix.T
-        found = np.empty((len(numbers), len(self.items)))
+        scaled = np.empty((len(numbers), len(self.items)))
         for which, chosen, centre, level, slope, bend in self._groups:
             away = numbers[:, chosen] - centre
             curved = (away @ bend.reshape(len(chosen), -1)).reshape(len(away), len(which), len(chosen))
-            found[:, which] = level + away @ slope + np.einsum("mki,mi->mk", curved, away)
-        return found
+            scaled[:, which] = level + away @ slope + np.einsum("mki,mi->mk", curved, away)
+        return scaled
 
     def models(self, points: np.ndarray) -> np.ndarray:
         """Every result in the unit of its report at points (m, size): array (m, items)."""
@@ -360,11 +361,11 @@ class Emulator:
         """Log posterior at points (m, size), up to a constant; minus infinity beyond the reach of the search."""
         points = np.atleast_2d(points)
         inside = np.abs(points).max(axis=1) <= REACH
-        found = np.full(len(points), -np.inf)
+        values = np.full(len(points), -np.inf)
         if inside.any():
             chosen = points[inside]
-            found[inside] = self.log_likelihoods(chosen).sum(axis=1) - 0.5 * np.sum(chosen**2, axis=1)
-        return found
+            values[inside] = self.log_likelihoods(chosen).sum(axis=1) - 0.5 * np.sum(chosen**2, axis=1)
+        return values
 
     def with_gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Log posterior at one point and its gradient (size,): exact in the quadratics, and by difference in the
@@ -399,7 +400,7 @@ class Emulator:
         )  # fmt: skip
 
 
-# From simulated points to the emulator of the joint fit.
+# The emulator of the joint fit.
 
 
 CLOSE = 1.5
@@ -452,9 +453,9 @@ def patient_noise(problem: Problem, first: np.ndarray, second: np.ndarray) -> np
 
     The pure error of response surfaces (Box & Draper 1987): half the mean square of the differences of pairs.
     """
-    found = np.zeros(len(problem.items))
+    noise = np.zeros(len(problem.items))
     for k, item in enumerate(problem.items):
         difference = to_scale(item, first[:, k]) - to_scale(item, second[:, k])
         known = difference[np.isfinite(difference)]
-        found[k] = np.sqrt(0.5 * np.mean(known**2)) if known.size else 0.0
-    return found
+        noise[k] = np.sqrt(0.5 * np.mean(known**2)) if known.size else 0.0
+    return noise

@@ -1,4 +1,4 @@
-"""Ensemble Markov chain Monte Carlo with emcee (Foreman-Mackey 2013), for about a hundred numbers with a normal prior.
+"""Ensemble Markov chain Monte Carlo with emcee (Foreman-Mackey 2013), for about 100 parameters with a normal prior.
 
 Half of the moves refresh a walker from a Gaussian approximation, as far as the posterior agrees (Cotter 2013). The
 others know nothing of it: by differential evolution (ter Braak 2006) a walker moves along the difference of two others,
@@ -120,11 +120,11 @@ class Snooker(RedBlueMove):
         count, size = sample.shape
         others = np.stack([group[random.randint(len(group), size=count)] for group in complement])
         role = random.rand(3, count).argsort(axis=0)  # which group the anchor is of, walker by walker
-        anchor, one, two = np.take_along_axis(others, role[:, :, None], axis=0)
+        anchor, start, end = np.take_along_axis(others, role[:, :, None], axis=0)
         away = sample - anchor
         distance = np.linalg.norm(away, axis=1, keepdims=True)
         line = away / distance
-        step = self.scale * np.sum(line * (one - two), axis=1, keepdims=True)
+        step = self.scale * np.sum(line * (start - end), axis=1, keepdims=True)
         proposal = sample + step * line
         after = np.linalg.norm(proposal - anchor, axis=1)
         return proposal, (size - 1.0) * (np.log(after) - np.log(distance[:, 0]))
@@ -223,8 +223,9 @@ class _Counted:
         values = np.full(len(points), -np.inf)
         inside = np.abs(points).max(axis=1) <= REACH
         if inside.any():
-            found = np.asarray(self.ask(points[inside]), dtype=float)
-            values[inside] = np.where(np.isnan(found), -np.inf, found) - 0.5 * np.sum(points[inside] ** 2, axis=1)
+            likelihoods = np.asarray(self.ask(points[inside]), dtype=float)
+            half_square = 0.5 * np.sum(points[inside] ** 2, axis=1)
+            values[inside] = np.where(np.isnan(likelihoods), -np.inf, likelihoods) - half_square
             self.points += int(inside.sum())
         return values
 

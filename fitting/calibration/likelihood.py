@@ -1,7 +1,7 @@
-"""How probable a reported result is, given what the model says; one form for each kind of result.
+"""Likelihood of a reported result given the model value; one form for each kind of result.
 
 Each form gives a log-likelihood relative to a perfect match, and the standardised misfit: the signed square root of
-twice its fall (a deviance residual), positive where the model is above the report. A misfit beyond 2 is notable.
+twice the drop (a deviance residual), positive where the model is above the report. A misfit beyond 2 is notable.
 """
 
 import math
@@ -33,7 +33,7 @@ RATIO_SD = 0.3
 """Log-scale SE of a ratio of medians reported without interval: assumed."""
 
 FARTHEST = 5.0
-"""A median that the model does not reach counts as so many times the reported one: where it lies nobody has seen."""
+"""A median that the model does not reach (censored) counts as so many times the reported one."""
 
 UNKNOWN_N = 10
 """Number of patients behind a percentage that was reported without one: assumed, so that it weighs little."""
@@ -65,7 +65,7 @@ class ItemMatch:
 
 
 LOST = Match(-50.0, math.nan)
-"""For a model value that does not exist, for example a median of nobody: as bad as a misfit of ten."""
+"""Log-likelihood assigned when the model value is undefined, for example a median of no patients: a misfit of 10."""
 
 
 def match(item: Item, model: float) -> Match:

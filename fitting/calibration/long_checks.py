@@ -1,4 +1,4 @@
-"""Validation that takes long, and is therefore shipped as a result: ranks of simulated truths, and truths found again.
+"""Validation that takes long, and is therefore shipped as a result: simulation-based calibration, parameter recovery.
 
 Both are run on the emulator of a fit, in portions; the file is whole after each of them, so that a run that was cut off
 goes on from there: `python -m perdure.fitting.calibration.long_checks --calibration fit.json.gz`.
@@ -114,11 +114,11 @@ def run_long_checks(
             more = _ranks(names, emulator, min(PORTION, repeats - ranked), particles, seed + 1000 * (1 + ranked))
             checks = replace(checks, ranks=_joined_ranks(checks.ranks, more))
         if recovered < repeats:
-            found = _recovery(
+            recovery = _recovery(
                 names, emulator, points.draws, min(PORTION, repeats - recovered), particles,
                 seed + 1000 * (1 + recovered),
             )  # fmt: skip
-            checks = replace(checks, recovery=_joined_recovery(checks.recovery, found))
+            checks = replace(checks, recovery=_joined_recovery(checks.recovery, recovery))
         write_checks(checks, path)
         if progress is not None:
             progress("long checks", min(checks.repeats), repeats)
@@ -162,25 +162,25 @@ def _recovery(
     )  # fmt: skip
 
 
-def _joined_ranks(one: Calibrated | None, more: Calibrated) -> Calibrated:
-    if one is None:
+def _joined_ranks(calibrated: Calibrated | None, more: Calibrated) -> Calibrated:
+    if calibrated is None:
         return more
-    return replace(one, ranks=(*one.ranks, *more.ranks), tries=one.tries + more.tries)
+    return replace(calibrated, ranks=(*calibrated.ranks, *more.ranks), tries=calibrated.tries + more.tries)
 
 
-def _joined_recovery(one: Recovery | None, more: Recovery) -> Recovery:
+def _joined_recovery(recovery: Recovery | None, more: Recovery) -> Recovery:
     """Both together: counts add up, means are weighted, and spreads pooled about the common mean."""
-    if one is None:
+    if recovery is None:
         return more
-    a, b = one.repeats, more.repeats
+    a, b = recovery.repeats, more.repeats
     numbers = []
-    for first, second in zip(one.numbers, more.numbers, strict=True):
+    for first, second in zip(recovery.numbers, more.numbers, strict=True):
         bias = (a * first.bias + b * second.bias) / (a + b)
         square = (a * (first.spread**2 + first.bias**2) + b * (second.spread**2 + second.bias**2)) / (a + b)
         inside = tuple(x + y for x, y in zip(first.inside, second.inside, strict=True))
         shrinkage = (a * first.shrinkage + b * second.shrinkage) / (a + b)
         numbers.append(Recovered(first.name, inside, bias, float(np.sqrt(max(square - bias**2, 0.0))), shrinkage))
-    return Recovery(tuple(numbers), a + b, tuple(sorted({*one.held, *more.held})))
+    return Recovery(tuple(numbers), a + b, tuple(sorted({*recovery.held, *more.held})))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The numbers of death after progression, from what was reported of overall survival.
+"""Hazard of death after progression, estimated from reported overall survival.
 
 `python -m perdure.fitting.calibration.overall_survival_fit` prints every reported number beside the model's, and the
 values to put into `parameters/sets/outcome.toml`.
@@ -32,7 +32,7 @@ from .calibration import read_calibration
 from .likelihood import LOST, log_error, match
 from .predictions import EvidenceArm, arms_of, follow, plan_of, treated
 
-# Virtual patients whose overall survival was reported, and their expected survival at any numbers of its model.
+# Virtual cohorts for reported overall survival, and their expected survival at given parameters.
 #
 # Progression and death without it are simulated once, at a calibration. Given those, survival is a sum of exponentials,
 # so that the few numbers of the hazard after progression are fitted without noise and without simulating again.
@@ -84,23 +84,23 @@ def survivors(
     parameters: ParameterSet, studies: Iterable[Study], chosen: Iterable[str], *, n: int, seed: int
 ) -> dict[str, Survivors]:
     """The virtual patients of each of the items with the ids `chosen`, by id; `n` patients in each arm."""
-    wanted, found = set(chosen), {}
+    wanted, people = set(chosen), {}
     done: dict[tuple[EvidenceArm, bool], Survivors] = {}
     for study in studies:
         kept = study.model_copy(update={"items": tuple(item for item in study.items if item.id in wanted)})
         arms = arms_of([kept], {item.role for item in kept.items})
         for item in kept.items:
             if item.group in (FAST, SLOW):
-                found[item.id] = _relapsed(parameters, item.group == FAST, n, seed)
+                people[item.id] = _relapsed(parameters, item.group == FAST, n, seed)
             elif item.scenario:
-                found[item.id] = _of(*_followed(parameters, study, item, n, seed))
+                people[item.id] = _of(*_followed(parameters, study, item, n, seed))
             else:
                 arm = replace(arms[study.name], visits=Visits(arms[study.name].visits.every, MONTHS))
                 place = arm, item.group == FROM_PROGRESSION
                 if place not in done:
                     done[place] = _of(*_simulated(parameters, arm, n, seed), from_progression=place[1])
-                found[item.id] = done[place]
-    return found
+                people[item.id] = done[place]
+    return people
 
 
 _SOLVER = Solver(rtol=1e-5)
@@ -225,14 +225,14 @@ class SurvivalEvidence:
         """What the model says of the items, by id; `only` of those with these ids, if there are any."""
         wanted = set(only) or set(self.people)
         curves: dict[int, np.ndarray] = {}  # several items are about the same patients
-        found = {}
+        models = {}
         for _, item in self.items:
             if item.id in wanted:
                 people = self.people[item.id]
                 if id(people) not in curves:
                     curves[id(people)] = people.survival(values)
-                found[item.id] = value_of(item, curves[id(people)])
-        return found
+                models[item.id] = value_of(item, curves[id(people)])
+        return models
 
     def log_likelihood(self, values: Mapping[str, float]) -> float:
         """Weighted log-likelihood of the fitted items, the medians of 1996 by their ratio."""
@@ -289,10 +289,10 @@ def fit(evidence: SurvivalEvidence, *, draws: int = DRAWS) -> SurvivalFit:
     def cost(point: np.ndarray) -> float:
         return float(0.5 * np.sum(((point - mean) / sd) ** 2)) - evidence.log_likelihood(_values(point))
 
-    found = minimize(cost, mean, method="Nelder-Mead", options={"xatol": 0.01, "fatol": 0.001, "maxiter": 600})
-    if not found.success:
-        raise FitError(f"the search for death after progression did not end: {found.message}")
-    points, weight = _weighted_points(cost, np.asarray(found.x), sd, draws)
+    optimum = minimize(cost, mean, method="Nelder-Mead", options={"xatol": 0.01, "fatol": 0.001, "maxiter": 600})
+    if not optimum.success:
+        raise FitError(f"the search for death after progression did not end: {optimum.message}")
+    points, weight = _weighted_points(cost, np.asarray(optimum.x), sd, draws)
     centre = weight @ points
     covariance = (points - centre).T @ ((points - centre) * weight[:, None])
     width = np.sqrt(np.diag(covariance))
@@ -342,20 +342,20 @@ def _rows(evidence: SurvivalEvidence, values: Mapping[str, float], factor: float
     return rows
 
 
-def report(found: SurvivalFit) -> str:
+def report(survival_fit: SurvivalFit) -> str:
     """The table and the values as text."""
     lines = [f"{'result':34} {'reported':28} {'model':>7} {'misfit':>7}  role"]
-    for row in found.rows:
+    for row in survival_fit.rows:
         lines.append(f"{row.item.id:34} {row.item.text:28} {row.model:7.1f} {row.misfit:+7.1f}  {row.item.role}")
-    lines.append(f"the hazard of 1996 is {found.era:.2f} times that after CAR-T cells")
+    lines.append(f"the hazard of 1996 is {survival_fit.era:.2f} times that after CAR-T cells")
     for name in FREE:
         unit = 365.25 if name.startswith("hazard") else 1.0
         lines.append(
-            f"{name}: median {found.median[name] * unit:.3g}, SD of the logarithm {found.sd[name]:.2f}, "
-            f"shrinkage {found.shrinkage[name]:.2f}"
+            f"{name}: median {survival_fit.median[name] * unit:.3g}, SD of the logarithm {survival_fit.sd[name]:.2f}, "
+            f"shrinkage {survival_fit.shrinkage[name]:.2f}"
         )
-    lines.append(f"correlations {np.round(found.correlation[np.triu_indices(3, 1)], 2).tolist()}")
-    lines.append(f"effective number of points {found.effective:.0f}")
+    lines.append(f"correlations {np.round(survival_fit.correlation[np.triu_indices(3, 1)], 2).tolist()}")
+    lines.append(f"effective number of points {survival_fit.effective:.0f}")
     return "\n".join(lines)
 
 

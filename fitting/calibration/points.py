@@ -1,4 +1,4 @@
-"""The simulated points that a calibration rests on, as a file: from it the emulator is learnt anew in seconds."""
+"""Design points of a calibration as a file, from which the emulator is trained in seconds."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +46,7 @@ class FitPoints:
         Raises
         ------
         FileError
-            If the points belong to other evidence or other free numbers.
+            If the points belong to other evidence or other estimated parameters.
         """
         expected = (len(problem.items), problem.space.size)
         if (self.design.models.shape[1], self.design.points.shape[1]) != expected:

@@ -1,4 +1,4 @@
-"""What the model says about each reported result, in the unit of the report."""
+"""Model value of each reported result, in the unit of the report."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from ...parameters.units import DAYS_PER_MONTH
 from ..observations import Item, Scenario, Study
 from .likelihood import ItemMatch, match
 
-# Which virtual trial answers for which study: product, population, treatment, visits, follow-up.
+# The virtual trial arm of each study: product, population, treatment, visits, follow-up.
 
 
 SHORT_MONTHS, SHORTEST_MONTHS, LONGEST_MONTHS = 4.0, 18.0, 60.0
@@ -111,7 +111,7 @@ SUSTAINED_MONTHS = 24.0
 
 
 def predict(item: Item, outcome: Outcomes, parameters: ParameterSet, arm: EvidenceArm) -> float:
-    """Model value of one reported result, NaN if the virtual trial has nobody to compute it from."""
+    """Model value of one reported result, NaN if the virtual trial has no patients to compute it from."""
     return _PREDICTORS[item.endpoint](item, outcome, parameters, arm)
 
 
@@ -143,13 +143,13 @@ def _pfs_rate(item: Item, outcome: Outcomes) -> float:
 
 
 def _interval(item: Item, curve: SurvivalCurve) -> float:
-    """Percentage without an event at the end of an interval, of those without one at its beginning; 0 if of nobody."""
+    """Percentage without an event at the end of an interval, of those without one at its beginning; 0 if none."""
     before, after = curve.at([item.from_months or 0.0, item.time_months or np.nan])
     return 0.0 if before == 0.0 else 100.0 * float(after / before)
 
 
 def _durations(outcome: Outcomes, ask: Callable[[SurvivalCurve], float]) -> float:
-    """What is asked of the curve of durations of response; NaN if nobody responds, which makes no curve."""
+    """What is asked of the curve of durations of response; NaN if no patient responds, so that there is no curve."""
     try:
         return ask(outcome.duration_of_response("expected"))
     except RangeError:
@@ -245,7 +245,7 @@ _PREDICTORS: dict[str, _Predictor] = {
 }
 
 
-# Results about sequences of therapies beside what the model says: every scenario of the evidence, simulated once.
+# Results about sequences of therapies: every scenario of the evidence, simulated once.
 
 
 MONTHS = 24.0
@@ -283,7 +283,7 @@ def follow(
     Raises
     ------
     EvidenceError
-        If a trait or the selection names what no patient has, or nobody comes to the line.
+        If a trait or the selection names what no patient has, or no patient comes to the line.
     """
     where = where or f"scenario '{scenario.name}'"
     plan = plan_of(scenario)
@@ -295,13 +295,13 @@ def follow(
         patients[name] = np.full(n, value)
     visits = Visits(scenario.visit_interval_days, scenario.months or MONTHS)
     try:
-        found = follow_line(patients, draws, plan, line=scenario.line, visits=visits, solver=solver)
+        line = follow_line(patients, draws, plan, line=scenario.line, visits=visits, solver=solver)
     except InputError as problem:
         raise EvidenceError(f"{where}: {problem}") from problem
     if scenario.select is not None:
         keep = scenario.select.chosen(patients, where).astype(float)
-        found = replace(found, outcomes=found.outcomes.among(keep), share=found.share * keep.mean())
-    return Followed(scenario, plan, found)
+        line = replace(line, outcomes=line.outcomes.among(keep), share=line.share * keep.mean())
+    return Followed(scenario, plan, line)
 
 
 def compare_sequences(
@@ -325,8 +325,8 @@ def compare_sequences(
             if not can_predict(item):
                 continue
             model = predict_sequence(item, study, parameters, done, n=n, seed=seed, solver=solver)
-            found = match(item, model)
-            rows.append(ItemMatch(study.study, item, model, found.log_likelihood, found.misfit))
+            matched = match(item, model)
+            rows.append(ItemMatch(study.study, item, model, matched.log_likelihood, matched.misfit))
     return tuple(rows)
 
 
@@ -342,11 +342,11 @@ def predict_sequence(
             done[name] = follow(study.scenario(name), parameters, n=n, seed=seed, where=where, solver=solver)
         return done[name]
 
-    one = of(item.scenario)
+    followed = of(item.scenario)
     if item.kind != "direction":
-        return predict(item, one.line.outcomes, parameters, one.arm)
-    other = of(one.scenario.against)
-    return _CONTRASTS[item.endpoint](one.line.outcomes, other.line.outcomes)
+        return predict(item, followed.line.outcomes, parameters, followed.arm)
+    against = of(followed.scenario.against)
+    return _CONTRASTS[item.endpoint](followed.line.outcomes, against.line.outcomes)
 
 
 def _median_peak(outcomes: Outcomes) -> float:
@@ -357,8 +357,8 @@ def _median_peak(outcomes: Outcomes) -> float:
 
 
 _CONTRASTS = {
-    "c_max": lambda one, other: _median_peak(one) / _median_peak(other),
-    "response": lambda one, other: one.rate(one.best >= PR) / other.rate(other.best >= PR),
-    "depth": lambda one, other: one.complete_response_rate / other.complete_response_rate,
+    "c_max": lambda outcomes, against: _median_peak(outcomes) / _median_peak(against),
+    "response": lambda outcomes, against: outcomes.rate(outcomes.best >= PR) / against.rate(against.best >= PR),
+    "depth": lambda outcomes, against: outcomes.complete_response_rate / against.complete_response_rate,
 }
 """Ratio of one scenario to the other."""

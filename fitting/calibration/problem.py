@@ -1,4 +1,4 @@
-"""The joint fit as a function: a point in the search space in, what the model says of every fitted result out."""
+"""The joint fit as a function: from a point of the search space to the model value of every fitted result."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -73,7 +73,7 @@ class Problem:
     def models(self, point: np.ndarray, *, seed: int, later: bool = True) -> np.ndarray:
         """Model values (items,) in the units of the reports at a point, among virtual patients of a seed.
 
-        NaN where the virtual trial has nobody to compute a value from, and of later lines if they are not asked for.
+        NaN where the virtual trial has no patients to compute a value from, and for later lines unless asked for.
         """
         parameters = self.space.at(point)
         done: dict[EvidenceArm, Outcomes] = {}
@@ -92,7 +92,7 @@ class Problem:
                     if arm not in done:
                         done[arm] = run_arm(parameters, arm, n=self.sizes.arm, seed=seed, solver=self.solver)
                     values[k] = predict(item, done[arm], parameters, arm)
-            except InputError:  # nobody comes to the line, or to the trial, at a point far from anything that is true
+            except InputError:  # at a point far from the truth no patient may come to the line, or to the trial
                 continue
         return values
 
@@ -130,11 +130,11 @@ def compare(
     solver = solver or Solver(workers=1)
     unique = list(dict.fromkeys(arms.values()))
 
-    def one(arm: EvidenceArm) -> Outcomes:
+    def outcomes_of(arm: EvidenceArm) -> Outcomes:
         return run_arm(parameters, arm, n=n, seed=seed, solver=solver)
 
     with ThreadPoolExecutor(max(threads, 1)) as pool:
-        done = dict(zip(unique, pool.map(one, unique), strict=True))
+        done = dict(zip(unique, pool.map(outcomes_of, unique), strict=True))
     rows = []
     for study in studies:
         for item in study.items:
@@ -142,8 +142,8 @@ def compare(
                 continue
             arm = arms[study.name]
             model = predict(item, done[arm], parameters, arm)
-            found = match(item, model)
-            rows.append(ItemMatch(study.study, item, model, found.log_likelihood, found.misfit))
+            matched = match(item, model)
+            rows.append(ItemMatch(study.study, item, model, matched.log_likelihood, matched.misfit))
     if sequences:
         rows += compare_sequences(parameters, studies, n=n, seed=seed, roles=wanted, solver=solver)
     return tuple(rows)

@@ -1,4 +1,4 @@
-"""The calibration from scratch: joint fit, two samplers, simulated check of the estimate and of every draw, files."""
+"""The reference calibration: joint fit, two samplers, simulated check of the estimate and of every draw, files."""
 
 import platform
 from dataclasses import asdict, dataclass
@@ -27,7 +27,7 @@ MANY = 2000
 """Draws that are kept beside the points."""
 
 CHECK_SEEDS = 8
-"""Sets of other virtual patients among whom the estimate is simulated once more."""
+"""Further sets of virtual patients in which the estimate is simulated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +61,12 @@ def reference_fit(
     problem = Problem(joint_space(read_catalogue()), read_studies(), settings.sizes)
     path = out.parent / f"{out.name.split('.')[0]}.ledger"
     ledger = open_ledger(path, problem, settings, resume=resume)
-    found = joint_fit(problem, settings, ledger, progress=progress)
-    posterior = sample(found, settings, ensembles, particles, progress)
-    calibration = calibrated(out, problem, settings, found, posterior, ledger, progress)
+    fit = joint_fit(problem, settings, ledger, progress=progress)
+    posterior = sample(fit, settings, ensembles, particles, progress)
+    calibration = calibrated(out, problem, settings, fit, posterior, ledger, progress)
     write_points(
-        FitPoints(found.design, settings.prior, found.noise, found.starts.best.point, found.covariance,
-                  tuple(one.logs for one in found.emulator.quadratics),
+        FitPoints(fit.design, settings.prior, fit.noise, fit.starts.best.point, fit.covariance,
+                  tuple(quadratic.logs for quadratic in fit.emulator.quadratics),
                   posterior.ensembles.draws(min(MANY, posterior.ensembles.log_posterior.size), settings.seed)),
         points_file(out),
     )  # fmt: skip
@@ -76,32 +76,32 @@ def reference_fit(
 
 
 def sample(
-    found: JointFit, settings: FitSettings, ensembles: EnsembleSettings | None = None,
+    fit: JointFit, settings: FitSettings, ensembles: EnsembleSettings | None = None,
     particles: SmcSettings | None = None, progress: Staged | None = None,
 ) -> Posterior:  # fmt: skip
     """Draw from the posterior on the emulator in two ways that know nothing of each other."""
 
     def log_likelihood(points: np.ndarray) -> np.ndarray:
-        return found.emulator.log_likelihoods(points).sum(axis=1)
+        return fit.emulator.log_likelihoods(points).sum(axis=1)
 
     run = sample_ensembles(
-        log_likelihood, found.starts.best.point, found.covariance,
+        log_likelihood, fit.starts.best.point, fit.covariance,
         ensembles or EnsembleSettings(steps=2000, burn_in=600, seed=settings.seed),
         progress=labelled(progress, "ensembles"),
     )  # fmt: skip
     smc = sample_smc(
-        log_likelihood, found.emulator.size, particles or SmcSettings(particles=1000, seed=settings.seed),
+        log_likelihood, fit.emulator.size, particles or SmcSettings(particles=1000, seed=settings.seed),
         progress=lambda power: labelled(progress, "particles")(round(100 * power), 100),
     )  # fmt: skip
     return Posterior(run, smc, run.draws(settings.draws, settings.seed))
 
 
 def calibrated(
-    out: Path, problem: Problem, settings: FitSettings, found: JointFit, posterior: Posterior, ledger: Ledger,
+    out: Path, problem: Problem, settings: FitSettings, fit: JointFit, posterior: Posterior, ledger: Ledger,
     progress: Staged | None = None,
 ) -> Calibration:  # fmt: skip
-    """Put a calibration together; the estimate is the highest posterior. It and every draw are simulated once more."""
-    space, top = problem.space, found.starts.best.point
+    """Put a calibration together; the estimate is the highest posterior. It and every draw are simulated."""
+    space, top = problem.space, fit.starts.best.point
     seed = settings.seed + 1_000_000
     again = evaluate(
         problem, np.tile(top, (CHECK_SEEDS, 1)), first_seed=seed, later=np.ones(CHECK_SEEDS, dtype=bool),
@@ -127,7 +127,7 @@ def calibrated(
             for item, value in zip(problem.items, models, strict=True)
         },
         shrinkage=_shrinkage(problem, posterior),
-        about=_about(problem, settings, found, posterior, models, drawn),
+        about=_about(problem, settings, fit, posterior, models, drawn),
     )
 
 
@@ -144,14 +144,14 @@ def _shrinkage(problem: Problem, posterior: Posterior) -> dict[str, float]:
     space = problem.space
     states = posterior.ensembles.chain.reshape(-1, space.size)
     variance = (states @ space.mix.T).var(axis=0)
-    found = dict(zip(space.ids, variance, strict=True))
+    variances = dict(zip(space.ids, variance, strict=True))
     for name, place in space.borrowers:
-        found[name] = SHARE * states[:, place].var() + 1.0 - SHARE
-    return {name: short(float(np.clip(1.0 - value, 0.0, 1.0))) for name, value in found.items()}
+        variances[name] = SHARE * states[:, place].var() + 1.0 - SHARE
+    return {name: short(float(np.clip(1.0 - value, 0.0, 1.0))) for name, value in variances.items()}
 
 
 def _about(
-    problem: Problem, settings: FitSettings, found: JointFit, posterior: Posterior, models: np.ndarray, drawn: Design
+    problem: Problem, settings: FitSettings, fit: JointFit, posterior: Posterior, models: np.ndarray, drawn: Design
 ) -> dict[str, object]:
     """Seeds, sizes, versions and diagnostics."""
     run, smc = posterior.ensembles, posterior.particles
@@ -166,11 +166,11 @@ def _about(
         "items": len(problem.items),
         "free": len(problem.space.ids),
         "coordinates": problem.space.size,
-        "evaluations": len(found.design),
+        "evaluations": len(fit.design),
         "log_likelihood": short(likelihood),
-        "log_posterior": short(likelihood - 0.5 * float(found.starts.best.point @ found.starts.best.point)),
-        "starts": starts_in_words(found.starts),
-        "search": {way: [found.starts.agreeing(way), found.starts.ways.count(way)] for way in ("gradient", "CMA-ES")},
+        "log_posterior": short(likelihood - 0.5 * float(fit.starts.best.point @ fit.starts.best.point)),
+        "starts": starts_in_words(fit.starts),
+        "search": {way: [fit.starts.agreeing(way), fit.starts.ways.count(way)] for way in ("gradient", "CMA-ES")},
         "sampling": {
             "largest_r_hat": short(float(np.max(run.between))),  # of many short chains: Margossian et al. 2024
             "largest_r_hat_of_single_walkers": short(float(np.max(run.convergence.r_hat))),
@@ -183,7 +183,7 @@ def _about(
             "log_evidence": short(smc.log_evidence),
             "agreement": apart.text,
         },
-        "emulator": emulator_check(problem, found.emulator, found.noise, drawn),
+        "emulator": emulator_check(problem, fit.emulator, fit.noise, drawn),
         "versions": {package: version_of(package) for package in ("numpy", "scipy", "llvmlite", "cma", "emcee")},
         "python": platform.python_version(),
     }
@@ -205,16 +205,16 @@ def emulator_check(
     spread amount to, `sd` the spread of the simulated values themselves.
     """
     places = emulator.places(drawn.points)
-    found = {}
+    checks = {}
     for k, item in enumerate(problem.items):
         simulated = to_scale(item, drawn.models[:, k])
         known = np.isfinite(simulated)
         if not known.any():
             continue
         away = places[known, k] - simulated[known]
-        found[item.id] = {
+        checks[item.id] = {
             "bias": short(float(away.mean())), "error": short(float(np.sqrt(np.mean(away**2)))),
             "expected": short(float(np.hypot(noise[k], emulator.spread[k]))),
             "sd": short(float(simulated[known].std())),
         }  # fmt: skip
-    return found
+    return checks

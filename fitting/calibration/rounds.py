@@ -1,4 +1,4 @@
-"""The joint fit of all evidence: simulate, learn, search, and simulate again where the posterior is.
+"""Joint fit of all evidence by rounds: simulate, train the emulator, maximise, simulate near the posterior mode.
 
 Round by round the emulator is learnt from all points so far, the highest posterior is searched on it from several
 starts, and the next points are drawn around it; the first round covers the prior (and is the prior-predictive check).
@@ -93,7 +93,7 @@ def joint_fit(
         emulator = learn_emulator(problem, design, centre=centre, covariance=covariance, noise=noise, before=emulator)
         starts = [centre, *(0.7 * prior_points(4, size, settings.seed + k))]
         tops = [climb(emulator.with_gradient, start) for start in starts]
-        centre = max(tops, key=lambda one: one.log_posterior).point
+        centre = max(tops, key=lambda top: top.log_posterior).point
         covariance = np.linalg.inv(emulator.precision(centre))
         n = settings.last if k == len(settings.widths) else settings.per_round
         points = around(centre, covariance, n, width, settings.seed + k)

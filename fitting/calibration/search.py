@@ -1,4 +1,4 @@
-"""The search for the values with the highest posterior probability, from many starts and in two ways."""
+"""Maximum a posteriori estimation from many starts, by gradients and by CMA-ES."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .emulator import Emulator
 from .search_space import REACH
 from .smc import SmcSettings, sample_smc_from
 
-# Draws of a posterior that an emulator knows: sequential Monte Carlo from a Gaussian around its own highest point.
+# Posterior sampling on the emulator: sequential Monte Carlo from a Gaussian around the mode.
 #
 # It removes what is wrong with the Gaussian, and takes fewer stages than from the prior. A Gaussian that is much wider,
 # or around another place, must not be used: among a hundred numbers some hundred particles then end too close together,
@@ -67,7 +67,7 @@ class Search:
 
 @dataclass(frozen=True, eq=False)
 class Starts:
-    """What many searches found, the best first; `ways` says how each searched."""
+    """Results of many searches, the best first; `ways` says how each searched."""
 
     searches: tuple[Search, ...]
     ways: tuple[str, ...]
@@ -82,8 +82,8 @@ class Starts:
         """How many searches (of one way, or of all) reached the best optimum: as high, and at the same place."""
         top = self.best.log_posterior
         return sum(
-            top - found.log_posterior <= SAME_OPTIMUM and distance <= SAME_PLACE and way in ("", how)
-            for found, how, distance in zip(self.searches, self.ways, self.distances, strict=True)
+            top - result.log_posterior <= SAME_OPTIMUM and distance <= SAME_PLACE and way in ("", how)
+            for result, how, distance in zip(self.searches, self.ways, self.distances, strict=True)
         )
 
 
@@ -123,11 +123,11 @@ def climb(with_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]], start
         value, slope = with_gradient(point)
         return -value, -slope
 
-    found = minimize(
+    optimum = minimize(
         loss, np.asarray(start, dtype=float), jac=True, method="L-BFGS-B",
         bounds=[(-REACH, REACH)] * len(start), options={"maxiter": 400},
     )  # fmt: skip
-    return Search(found.x, -float(found.fun), int(found.nfev))
+    return Search(optimum.x, -float(optimum.fun), int(optimum.nfev))
 
 
 def search_from(
@@ -136,21 +136,21 @@ def search_from(
     precision: Callable[[np.ndarray], np.ndarray], *, by_cma: int, evaluations: int, progress: Progress | None = None,
 ) -> Starts:  # fmt: skip
     """Climb by the gradient from every start, and search the first `by_cma` of them by CMA-ES too."""
-    found, ways = [], []
+    searches, ways = [], []
     planned = len(starts) + by_cma
     for start in starts:
-        found.append(climb(with_gradient, start))
+        searches.append(climb(with_gradient, start))
         ways.append("gradient")
         if progress is not None:
-            progress(len(found), planned)
+            progress(len(searches), planned)
     for k, start in enumerate(starts[:by_cma]):
-        found.append(search(log_posterior, start, SearchSettings(evaluations, sigma=0.3, seed=k + 1)))
+        searches.append(search(log_posterior, start, SearchSettings(evaluations, sigma=0.3, seed=k + 1)))
         ways.append("CMA-ES")
         if progress is not None:
-            progress(len(found), planned)
-    order = np.argsort([-one.log_posterior for one in found])
-    best = found[order[0]].point
+            progress(len(searches), planned)
+    order = np.argsort([-result.log_posterior for result in searches])
+    best = searches[order[0]].point
     metric = precision(best)
-    away = np.array([found[k].point - best for k in order])
+    away = np.array([searches[k].point - best for k in order])
     distances = np.sqrt(np.einsum("mi,ij,mj->m", away, metric, away) / len(best))
-    return Starts(tuple(found[k] for k in order), tuple(ways[k] for k in order), distances)
+    return Starts(tuple(searches[k] for k in order), tuple(ways[k] for k in order), distances)

@@ -1,4 +1,4 @@
-"""Which numbers a fit may change, and how the search sees them: in prior standard deviations."""
+"""Estimated parameters of the fit, in units of their prior standard deviations."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -16,11 +16,11 @@ from ...parameters.prior import Prior
 from ..observations import Item, Scenario, Study
 from .predictions import arms_of
 
-# Families of therapies: numbers of one kind that differ from product to product around a mean of their class.
+# Hierarchical (partially pooled) parameters: exchangeable between the products of a class.
 #
-# In prior SDs, a number of a family is sqrt(SHARE) c + sqrt(1 - SHARE) u: c is the coordinate of the class, u that of
-# the product, both standard normal. So every number keeps the prior of its own file, any two of a family correlate by
-# SHARE, and what the evidence says of some products moves the others (partial pooling; Gelman & Hill 2007, chapter
+# In prior SDs, such a parameter is sqrt(SHARE) c + sqrt(1 - SHARE) u: c is the coordinate of the class, u that of
+# the product, both standard normal. So every parameter keeps the prior of its own file, any two of a group correlate by
+# SHARE, and evidence on some products informs the others (partial pooling; Gelman & Hill 2007, chapter
 # 12).
 
 
@@ -30,7 +30,7 @@ SHARE = 0.5
 
 @dataclass(frozen=True)
 class Family:
-    """A class of therapies and the ids of their numbers of one kind."""
+    """Exchangeable parameters: a class of therapies, and the ids of the parameters that are pooled."""
 
     name: str
     meaning: str
@@ -38,18 +38,18 @@ class Family:
 
 
 def _of_cells(number: str, therapies: tuple[Therapy, ...], target: str = "") -> tuple[str, ...]:
-    chosen = [one for one in therapies if one.kind == "car_t" and (not target or target in one.targets)]
-    return tuple(f"{one.key}.{number}" for one in chosen)
+    chosen = [therapy for therapy in therapies if therapy.kind == "car_t" and (not target or target in therapy.targets)]
+    return tuple(f"{product.key}.{number}" for product in chosen)
 
 
 def _of_bispecifics(number: str, therapies: tuple[Therapy, ...]) -> tuple[str, ...]:
-    return tuple(f"{number}_{one.key}" for one in therapies if one.group == "bispecific antibody")
+    return tuple(f"{number}_{therapy.key}" for therapy in therapies if therapy.group == "bispecific antibody")
 
 
 def families(therapies: tuple[Therapy, ...] | None = None) -> tuple[Family, ...]:
-    """All families, with those members that have a prior."""
+    """All groups of hierarchical parameters, with those members that have a prior."""
     shelf = therapies or read_therapies()
-    known = {number.id for one in shelf for number in one.parameters if number.prior is not None}
+    known = {number.id for therapy in shelf for number in therapy.parameters if number.prior is not None}
     every = (
         Family("engraftment of CAR-T products", "share of the infused cells that engraft",
                _of_cells("fraction_engrafted", shelf)),
@@ -62,15 +62,17 @@ def families(therapies: tuple[Therapy, ...] | None = None) -> tuple[Family, ...]
         Family("resistance to bispecific antibodies", "share of the tumour that is resistant before treatment",
                _of_bispecifics("fraction_resistant", shelf)),
     )  # fmt: skip
-    return tuple(Family(one.name, one.meaning, tuple(name for name in one.members if name in known)) for one in every)
+    return tuple(
+        Family(family.name, family.meaning, tuple(name for name in family.members if name in known)) for family in every
+    )
 
 
-# Which free numbers can bear on which fitted result: those of a therapy that is not given, or of a population that is
-# not treated, cannot.
+# Relevance: the parameters of a therapy that is not given, or of a population that is not treated, cannot bear on a
+# result.
 
 
 def relevant(ids: Sequence[str], study: Study, item: Item) -> np.ndarray:
-    """Places in `ids` (k,) of the numbers that can bear on a result."""
+    """Places in `ids` (k,) of the parameters that can bear on a result."""
     given, population = _given(study, item)
     return np.array([i for i, name in enumerate(ids) if _bears(name, given, population)], dtype=int)
 
@@ -98,9 +100,10 @@ def _given(study: Study, item: Item) -> tuple[set[str], set[str]]:
         doses = [dose.therapy for _, regimen in arm.regimens for dose in regimen.doses]
         return {study.product, *doses}, {study.population}
     scenario = study.scenario(item.scenario)
-    both: list[Scenario] = [scenario, *([study.scenario(scenario.against)] if scenario.against else [])]
-    lines = [line for one in both for line in read_plan(one.plan).lines]
-    return {dose.therapy for line in lines for dose in line.regimen.doses}, {one.population for one in both}
+    scenarios: list[Scenario] = [scenario, *([study.scenario(scenario.against)] if scenario.against else [])]
+    lines = [line for scenario in scenarios for line in read_plan(scenario.plan).lines]
+    populations = {scenario.population for scenario in scenarios}
+    return {dose.therapy for line in lines for dose in line.regimen.doses}, populations
 
 
 SHARED_FREE = (
@@ -157,10 +160,10 @@ REACH = 4.0
 
 @dataclass(frozen=True, eq=False)
 class SearchSpace:
-    """Free parameters of a fit; a point is an array (size,) with a standard normal prior in every coordinate.
+    """Estimated parameters of a fit; a point is an array (size,) with a standard normal prior in every coordinate.
 
-    The first coordinates are those of `ids`, the last those of the `families` of which a member is free. Without
-    families a coordinate is a number in prior SDs, zero being the prior median; see `hierarchy` for their members.
+    The first coordinates are those of `ids`, the last the class means of the `families` of which a member is estimated.
+    Without families a coordinate is a parameter in prior SDs, zero being the prior median.
     """
 
     ids: tuple[str, ...]
@@ -187,7 +190,7 @@ class SearchSpace:
 
     @cached_property
     def mix(self) -> np.ndarray:
-        """Matrix (ids, size) that turns a point into prior SDs of the numbers."""
+        """Matrix (ids, size) that turns a point into prior SDs of the parameters."""
         matrix = np.eye(len(self.ids), self.size)
         for k, family in enumerate(self.families):
             for i, name in enumerate(self.ids):
@@ -220,12 +223,12 @@ class SearchSpace:
         return self.mix.T @ np.linalg.solve(self.mix @ self.mix.T, wanted)
 
     def at(self, point: Sequence[float] | np.ndarray) -> ParameterSet:
-        """The catalogue with the values of a point, and with what other members of its families borrow from it."""
+        """The catalogue with the values of a point, and with those that other members of its groups borrow from it."""
         return self.parameters.with_values({**self.values(point), **self.borrowed(point)}, grade="calibrated")
 
     @cached_property
     def borrowers(self) -> tuple[tuple[str, int], ...]:
-        """Members of families that are not free themselves, each with the coordinate of its class."""
+        """Hierarchical parameters that are not estimated themselves, each with the coordinate of its class."""
         return tuple(
             (name, len(self.ids) + k)
             for k, family in enumerate(self.families)
@@ -235,11 +238,11 @@ class SearchSpace:
 
     def borrowed(self, point: Sequence[float] | np.ndarray, rng: np.random.Generator | None = None) -> dict[str, float]:
         """Values of the `borrowers`: their mean given the class, or a draw around it."""
-        found = {}
+        values = {}
         for name, place in self.borrowers:
             own = 0.0 if rng is None else float(np.clip(rng.standard_normal(), -3.0, 3.0))
-            found[name] = self._value(name, math.sqrt(SHARE) * float(point[place]) + math.sqrt(1.0 - SHARE) * own)
-        return found
+            values[name] = self._value(name, math.sqrt(SHARE) * float(point[place]) + math.sqrt(1.0 - SHARE) * own)
+        return values
 
 
 def joint_space(parameters: ParameterSet) -> SearchSpace:

@@ -194,8 +194,8 @@ class _Cloud:
         values = np.full(len(points), -np.inf)
         inside = np.abs(points).max(axis=1) <= self.reach
         if inside.any():
-            found = np.asarray(self.ask(points[inside]), dtype=float)
-            values[inside] = np.where(np.isnan(found), -np.inf, found)
+            likelihoods = np.asarray(self.ask(points[inside]), dtype=float)
+            values[inside] = np.where(np.isnan(likelihoods), -np.inf, likelihoods)
             self.evaluations += int(inside.sum())
         return values
 
@@ -235,9 +235,9 @@ class _Cloud:
         after = np.sqrt(1.0 - step**2) * before + step * rng.standard_normal(before.shape)
         proposal = mean + after @ root.T
         factor = np.where(paired, 0.0, 0.5 * np.sum(after**2 - before**2, axis=1))
-        one, two = rng.integers(count, size=(2, count))
+        first, second = rng.integers(count, size=(2, count))
         length = np.where(rng.random(count) < 0.1, 1.0, self.step[1] * rng.random(count) * 2.0)
-        proposal[paired] = (self.points + length[:, None] * (start[one] - start[two]))[paired]
+        proposal[paired] = (self.points + length[:, None] * (start[first] - start[second]))[paired]
         values = self._likelihood(proposal)
         with np.errstate(invalid="ignore"):
             gain = power * (values - self.values) - 0.5 * np.sum(proposal**2 - self.points**2, axis=1) + factor
@@ -252,9 +252,9 @@ class _Cloud:
         return float(taken.mean())
 
 
-def _correlation(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+def _correlation(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Correlation of every column of two arrays (particles, columns); one that does not vary counts as forgotten."""
-    a, b = one - one.mean(axis=0), two - two.mean(axis=0)
+    a, b = before - before.mean(axis=0), after - after.mean(axis=0)
     scale = np.sqrt(np.sum(a**2, axis=0) * np.sum(b**2, axis=0))
     return np.divide(np.sum(a * b, axis=0), scale, out=np.zeros(len(scale)), where=scale > 0)
 

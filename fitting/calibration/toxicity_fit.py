@@ -1,4 +1,4 @@
-"""How does the risk of cytokine release and neurotoxicity depend on the peak of CAR-T cells? Fit, table and values.
+"""Risk of cytokine release syndrome and neurotoxicity as a function of peak CAR-T expansion: fit, table and values.
 
 After the joint fit, at the peaks that its estimate gives every study. `python -m
 perdure.fitting.calibration.toxicity_fit` prints what is reported beside the model, and the values that stand in
@@ -32,7 +32,7 @@ from .likelihood import UNKNOWN_N
 from .predictions import arms_of, follow, run_arm
 from .smc import SmcSettings, sample_smc
 
-# What trials report of cytokine release and neurotoxicity, with the peaks of CAR-T cells that the model gives them.
+# Evidence: reported cytokine release and neurotoxicity, with the CAR-T peaks of the model.
 
 
 TOXICITIES = ("crs", "icans")
@@ -116,13 +116,13 @@ class Peaks(BaseModel):
 
 def read_peaks(path: Path = _FILE) -> tuple[Peaks, ...]:
     """Read median peaks by toxicity; FileError with the entry and what is wrong with it."""
-    found = []
+    peaks = []
     for name, entry in read_toml(path).items():
         try:
-            found.append(Peaks.model_validate(entry))
+            peaks.append(Peaks.model_validate(entry))
         except ValidationError as error:
             raise complain(error, f"{path.name}, [{name}]", Peaks.model_fields) from None
-    return tuple(found)
+    return tuple(peaks)
 
 
 def toxicity_evidence(
@@ -149,11 +149,12 @@ def toxicity_evidence(
             toxicity, severe = _ENDPOINTS[item.endpoint]
             grouped.setdefault((study.name, item.scenario, toxicity), {})[severe] = item
     reports = [
-        _report(known[name], scenario, toxicity, found, source) for (name, scenario, toxicity), found in grouped.items()
+        _report(known[name], scenario, toxicity, by_grade, source)
+        for (name, scenario, toxicity), by_grade in grouped.items()
     ]
     contrasts = [
-        Contrast(one.study, one.toxicity, one.log_ratio, one.error, source.of_plan(one.plan, one.population))
-        for one in (read_peaks() if peaks is None else peaks)
+        Contrast(pair.study, pair.toxicity, pair.log_ratio, pair.error, source.of_plan(pair.plan, pair.population))
+        for pair in (read_peaks() if peaks is None else peaks)
     ]
     return {
         name: ToxicityEvidence(
@@ -165,12 +166,12 @@ def toxicity_evidence(
     }
 
 
-def _report(study: Study, scenario: str, toxicity: str, found: Mapping[bool, Item], source: "_PeakSource") -> Report:
-    if False not in found:
+def _report(study: Study, scenario: str, toxicity: str, by_grade: Mapping[bool, Item], source: "_PeakSource") -> Report:
+    if False not in by_grade:
         raise EvidenceError(f"{study.name}.toml: reports severe {toxicity} and not that of any grade; both are needed.")
     title = scenario or study.study
-    n, events = counted(found[False], study)
-    severe = min(counted(found[True], study)[1], events) if True in found else None
+    n, events = counted(by_grade[False], study)
+    severe = min(counted(by_grade[True], study)[1], events) if True in by_grade else None
     return Report(title, toxicity, n, events, severe, source.of_study(study, scenario))
 
 
@@ -204,7 +205,7 @@ class _PeakSource:
                 outcome = run_arm(self.parameters, arm, n=self.n, seed=self.seed, solver=self.solver)
                 self._done[arm] = self._quantiles(outcome)
             return self._done[arm]
-        first = [one for one in study.scenarios if one.line == 1 and scenario in ("", one.name)]
+        first = [candidate for candidate in study.scenarios if candidate.line == 1 and scenario in ("", candidate.name)]
         if not first:
             raise EvidenceError(f"{study.name}.toml: no product and no scenario of a first line; name what was given.")
         return self.of_scenario(first[0])
@@ -216,8 +217,8 @@ class _PeakSource:
         key = (scenario.plan, scenario.population, *sorted(scenario.traits.items()))
         if key not in self._done:
             short = scenario.model_copy(update={"months": MONTHS})
-            found = follow(short, self.parameters, n=self.n, seed=self.seed, solver=self.solver)
-            self._done[key] = self._quantiles(found.line.outcomes)
+            followed = follow(short, self.parameters, n=self.n, seed=self.seed, solver=self.solver)
+            self._done[key] = self._quantiles(followed.line.outcomes)
         return self._done[key]
 
     def _quantiles(self, outcome: Outcomes) -> np.ndarray:
@@ -225,7 +226,7 @@ class _PeakSource:
         return np.quantile(np.log(peak / self.reference), (np.arange(QUANTILES) + 0.5) / QUANTILES)
 
 
-# A hierarchy of studies: binomial events, a slope that all share, and what each study differs by on the logit.
+# Hierarchical model of the studies: binomial events, a common slope, random study effects on the logit.
 
 
 SHARED = ("logit_any", "logit_share", "log_slope", "log_spread")
@@ -289,7 +290,8 @@ class ToxicityHierarchy:
     @cached_property
     def with_severe(self) -> np.ndarray:
         """Which reports say how many cases were severe, of any: indices."""
-        return np.array([k for k, one in enumerate(self.evidence.reports) if one.severe is not None and one.events > 0])
+        reports = self.evidence.reports
+        return np.array([k for k, report in enumerate(reports) if report.severe is not None and report.events > 0])
 
     @property
     def size(self) -> int:
@@ -422,7 +424,8 @@ class ToxicityFit:
     def shipped(self, seed: int = 1) -> tuple[Shipped, ...]:
         """Values of the average study, with priors of one study or product that was not among the fitted ones.
 
-        The widths of the two probabilities hold the spread between studies, drawn anew; the slope is common to all.
+        The widths of the two probabilities hold the between-study variability, drawn for a new study; the slope is
+        common to all.
         """
         at, name, rng = self.draws, self.evidence.toxicity, np.random.default_rng(seed)
         own = at.spread[:, None] * rng.standard_normal((len(at.spread), 2))
@@ -437,7 +440,7 @@ class ToxicityFit:
 
     def rows(self, seed: int = 1) -> tuple[Row, ...]:
         """Every reported rate, and the ratios of median peaks, beside the model."""
-        at, rng, found = self.draws, np.random.default_rng(seed), []
+        at, rng, rows = self.draws, np.random.default_rng(seed), []
         for report in self.evidence.reports:
             effects = at.spread[:, None] * rng.standard_normal((len(at.spread), 2))
             some, severe = rates(
@@ -446,23 +449,23 @@ class ToxicityFit:
             n = max(round(report.n), 1)
             events = rng.binomial(n, some)
             name = self.evidence.toxicity
-            found.append(_row(report.study, f"{name}_rate", report.n, report.events, events, n))
+            rows.append(_row(report.study, f"{name}_rate", report.n, report.events, events, n))
             if report.severe is not None:
                 worst = rng.binomial(events, np.clip(severe / some, 0.0, 1.0))
-                found.append(_row(report.study, f"severe_{name}_rate", report.n, report.severe, worst, n))
-        return tuple(found)
+                rows.append(_row(report.study, f"severe_{name}_rate", report.n, report.severe, worst, n))
+        return tuple(rows)
 
     def contrast_rows(self, seed: int = 1) -> tuple[Row, ...]:
         """Ratios of median peaks with and without the toxicity, not in percent."""
-        at, rng, found = self.draws, np.random.default_rng(seed), []
-        for one in self.evidence.contrasts:
-            ratio = log_ratio_of_medians(at.logit_any, at.slope, one)
-            seen = np.exp(ratio + one.error * rng.standard_normal(len(ratio)))
+        at, rng, rows = self.draws, np.random.default_rng(seed), []
+        for contrast in self.evidence.contrasts:
+            ratio = log_ratio_of_medians(at.logit_any, at.slope, contrast)
+            seen = np.exp(ratio + contrast.error * rng.standard_normal(len(ratio)))
             low, model, high = np.quantile(seen, (0.025, 0.5, 0.975))
-            reported = math.exp(one.log_ratio)
+            reported = math.exp(contrast.log_ratio)
             misfit = -_score(reported, seen)
-            found.append(Row(one.study, "ratio of median peaks", math.nan, reported, model, low, high, misfit))
-        return tuple(found)
+            rows.append(Row(contrast.study, "ratio of median peaks", math.nan, reported, model, low, high, misfit))
+        return tuple(rows)
 
 
 def _row(study: str, endpoint: str, n: float, events: float, simulated: np.ndarray, size: int) -> Row:
@@ -499,8 +502,8 @@ def fit_toxicity(
     """Fit both toxicities to the evidence of role 'outcome', with the peaks of a calibration's estimate."""
     parameters: ParameterSet = read_calibration(calibration).parameters(read_catalogue())
     known = read_studies() if studies is None else tuple(studies)
-    found = toxicity_evidence(parameters, known, n=patients, seed=seed, solver=solver)
-    return {name: fit_evidence(one, settings=settings) for name, one in found.items()}
+    evidences = toxicity_evidence(parameters, known, n=patients, seed=seed, solver=solver)
+    return {name: fit_evidence(evidence, settings=settings) for name, evidence in evidences.items()}
 
 
 def of_rates_alone(fit: ToxicityFit, settings: SmcSettings | None = None) -> ToxicityFit:
@@ -526,8 +529,8 @@ def report(fits: Mapping[str, ToxicityFit]) -> str:
         lines.append("  taken from the prior variance: " + ", ".join(f"{k} {v:.2f}" for k, v in fit.shrinkage.items()))
         lines.append("  correlations lost by independent priors:")
         lines += ["    " + " ".join(f"{x:+.2f}" for x in row) for row in fit.correlations]
-        for one in fit.shipped():
-            lines.append(f"  [{one.name}] value = {one.value:.3g}, prior = {one.kind}, sd = {one.sd:.2g}")
+        for number in fit.shipped():
+            lines.append(f"  [{number.name}] value = {number.value:.3g}, prior = {number.kind}, sd = {number.sd:.2g}")
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
-"""Which result pulls which number where, and which results disagree.
+"""Influence of each observation on each parameter, and prior-data conflicts.
 
-The pull of an item on a number is how far the highest posterior moves, in posterior SDs, because the item is there:
-above zero it pulls the number up. Left out, the optimum moves by as much the other way.
+The influence (`pull`) of an item on a parameter is how far the posterior mode moves, in posterior SDs, because the item
+is there (case deletion): above zero it raises the parameter. Left out, the mode moves by as much the other way.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from scipy.stats import chi2
 from ...parameters.errors import FitError, RangeError
 from ..validation.results import Record
 
-# Slope and curvature of every item's log likelihood at one point, by finite differences in batches.
+# Gradient and Hessian of every item's log-likelihood at one point, by finite differences in batches.
 
 
 Function = Callable[[np.ndarray], np.ndarray]
@@ -248,38 +248,38 @@ def _reweighted(values: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.n
     logs = -values
     weights = np.exp(logs - logsumexp(logs, axis=0))  # (n, items)
     effective = 1.0 / np.sum(weights**2, axis=0)
-    found = (draws.mean(axis=0) - weights.T @ draws) / draws.std(axis=0, ddof=1)
-    return np.where(effective[:, None] >= FEWEST, found, np.nan), effective
+    shift = (draws.mean(axis=0) - weights.T @ draws) / draws.std(axis=0, ddof=1)
+    return np.where(effective[:, None] >= FEWEST, shift, np.nan), effective
 
 
 def conflicts(at: Curvature, *, most: int = 20, candidates: int = 300) -> tuple[Conflict, ...]:
     """Pairs of items that disagree, the least probable first.
 
-    Of the pairs that pull some number to opposite sides, the `candidates` that tug most are compared on the number on
-    which the weaker of the two pulls is strongest.
+    Of the pairs that move some parameter in opposite directions, the `candidates` with the most opposed scores are
+    compared on the parameter on which the weaker of the two influences is strongest.
     """
     precision, covariance, sd = at.precision, at.covariance, at.sd
     root = np.linalg.cholesky(covariance)
     white = at.scores @ root
     sizes = np.linalg.norm(white, axis=1)
-    tug = white @ white.T
+    products = white @ white.T
     pulls = evidence_pull(at).pulls
     first, second = np.triu_indices(len(at.labels), 1)
-    opposed = np.flatnonzero(np.any(pulls[first] * pulls[second] < 0, axis=1) & (tug[first, second] < 0))
-    order = opposed[np.argsort(tug[first[opposed], second[opposed]])][:candidates]
-    found = []
+    opposed = np.flatnonzero(np.any(pulls[first] * pulls[second] < 0, axis=1) & (products[first, second] < 0))
+    order = opposed[np.argsort(products[first[opposed], second[opposed]])][:candidates]
+    ranked = []
     for i, j in zip(first[order], second[order], strict=True):
         weaker = np.where(pulls[i] * pulls[j] < 0, np.minimum(np.abs(pulls[i]), np.abs(pulls[j])), 0.0)
         k = int(np.argmax(weaker))
         difference, error = _split(at, precision, int(i), int(j), k)
         p = float(2.0 * ndtr(-abs(difference) / error)) if error > 0 else 1.0
-        found.append(
+        ranked.append(
             Conflict(
-                at.labels[i], at.labels[j], at.ids[k], float(tug[i, j] / (sizes[i] * sizes[j])), float(pulls[i, k]),
-                float(pulls[j, k]), float(difference / sd[k]), p, min(1.0, p * len(opposed)),
+                at.labels[i], at.labels[j], at.ids[k], float(products[i, j] / (sizes[i] * sizes[j])),
+                float(pulls[i, k]), float(pulls[j, k]), float(difference / sd[k]), p, min(1.0, p * len(opposed)),
             )
         )  # fmt: skip
-    return tuple(sorted(found, key=lambda conflict: conflict.p_value)[:most])
+    return tuple(sorted(ranked, key=lambda conflict: conflict.p_value)[:most])
 
 
 def _split(at: Curvature, precision: np.ndarray, i: int, j: int, k: int) -> tuple[float, float]:
@@ -296,6 +296,6 @@ def _split(at: Curvature, precision: np.ndarray, i: int, j: int, k: int) -> tupl
     return float(only_i[k] - only_j[k]), float(np.sqrt(max(variance, 0.0)))
 
 
-def opposed_sentences(found: Sequence[Conflict], most: int = 5) -> tuple[str, ...]:
+def opposed_sentences(opposed: Sequence[Conflict], most: int = 5) -> tuple[str, ...]:
     """The first conflicts in words."""
-    return tuple(conflict.sentence for conflict in found[:most])
+    return tuple(conflict.sentence for conflict in opposed[:most])

@@ -1,4 +1,4 @@
-"""Profile likelihood of every free number: the best that all the others can do while it is held at each value.
+"""Profile likelihood of each estimated parameter.
 
 Raue et al. 2009 (Bioinformatics 25:1923); Murphy & van der Vaart 2000 (JASA 95:449). All profiles walk outwards from
 the optimum together, each point started where the one before it ended, so that one batch serves all of them.
@@ -15,7 +15,7 @@ from ...parameters.errors import RangeError, unknown
 from ..validation.results import Record
 from .influence import Curvature, Function, curvature, evaluate
 
-# One profile as a curve: its peak, its interval, and which bounds hold it.
+# A profile: its maximum, its interval, and the bounds that limit it.
 
 
 THRESHOLD = 3.84 / 2.0
@@ -87,12 +87,12 @@ class Curve(Record):
         the threshold.
         """
         top = int(np.argmax(self.fall))
-        found = []
+        limits = []
         for end, index in ((self.low, self._beyond(-1)), (self.high, self._beyond(1))):
             more = {name: gain - self.blocked_by[top].get(name, 0.0) for name, gain in self.blocked_by[index].items()}
             limited = np.isfinite(end) and self.fall[index] + self.release[index] - self.release[top] > -THRESHOLD
-            found.append(max(more, key=lambda name: more[name]) if limited and more else "")
-        return found[0], found[1]
+            limits.append(max(more, key=lambda name: more[name]) if limited and more else "")
+        return limits[0], limits[1]
 
     def _beyond(self, side: int) -> int:
         """Index of the first grid point outside the interval on one side, or the last point."""
@@ -124,7 +124,7 @@ def peak_and_interval(
     return float(fine[top]), float(curve[top]), low, high
 
 
-# Many bounded minimisations at once, which share the batches of their finite differences.
+# Batched bounded minimisation: many problems share the batches of their finite differences.
 #
 # Damped BFGS (Powell 1978) inside a box: every step minimises its quadratic model within the bounds, and a ladder of
 # step lengths is tried in one batch. One profile likelihood is a thousand small problems with nearly the same
@@ -158,8 +158,9 @@ class Objective:
         steps = np.eye(d) * _STEP
         upper = np.minimum(points[:, None, :] + steps, self.high)
         lower = np.maximum(points[:, None, :] - steps, self.low)
-        found = evaluate(lambda x: self.function(x).sum(axis=1, keepdims=True), np.stack([upper, lower]).reshape(-1, d))
-        above, below = found.reshape(2, m, d)
+        both = np.stack([upper, lower]).reshape(-1, d)
+        values = evaluate(lambda x: self.function(x).sum(axis=1, keepdims=True), both)
+        above, below = values.reshape(2, m, d)
         width = np.einsum("mdd->md", upper - lower)
         return points * self.ridge - (above - below) / width
 
@@ -351,15 +352,15 @@ def profile_all(
     iterations: int = 6,
     at: Curvature | None = None,
 ) -> Profiles:
-    """Profile every number, or those `chosen`, on a grid of its own from the optimum to both of its bounds.
+    """Profile every parameter, or those `chosen`, on a grid of its own from the optimum to both of its bounds.
 
-    Three kinds of profile, since with more numbers than data the first is flat for many numbers by construction:
+    Three kinds of profile, since with more parameters than data the first is flat for many of them by construction:
 
     likelihood
-        Nobody has a prior; the others only stay within the bounds (with `WEAK_RIDGE`). What the data alone say.
+        No priors; the other parameters only stay within the bounds (with `WEAK_RIDGE`). What the data alone say.
     evidence
-        The others keep their standard normal priors, the number itself has none: what the data say about it if what
-        was believed about the others holds.
+        The others keep their standard normal priors, the parameter itself has none: what the data say about it if the
+        priors of the others hold.
     posterior
         The same with its own prior: evidence minus half of its square.
 
@@ -395,7 +396,7 @@ def profile_all(
         excess.append(max(sweep.better, 0.0))
         places.append(sweep.optimum)
     weak, full = sweeps
-    found = [
+    profiles = [
         Profile(
             ids[k],
             likelihood=_curve(weak, row, k, ids, "likelihood"),
@@ -404,7 +405,7 @@ def profile_all(
         )
         for row, k in enumerate(int(k) for k in wanted)
     ]
-    return Profiles(tuple(ids), tuple(found), places[1], places[0], (excess[0], excess[1]))
+    return Profiles(tuple(ids), tuple(profiles), places[1], places[0], (excess[0], excess[1]))
 
 
 def _places(ids: Sequence[str], chosen: Sequence[str]) -> np.ndarray:
@@ -530,8 +531,8 @@ def _release(objective: Objective, solved: Minima, i: int, held: np.ndarray) -> 
     pushed = np.searchsorted(others, pushing)
     block = inverse[np.ix_(pushed, pushed)]
     gains = 0.5 * np.square(slope[pushing]) * np.diag(block)
-    told = {int(pushing[j]): float(gains[j]) for j in np.argsort(-gains) if gains[j] > _FELT}
-    return float(0.5 * slope[pushing] @ block @ slope[pushing]), told
+    released = {int(pushing[j]): float(gains[j]) for j in np.argsort(-gains) if gains[j] > _FELT}
+    return float(0.5 * slope[pushing] @ block @ slope[pushing]), released
 
 
 def _curve(sweep: _Sweep, row: int, k: int, ids: Sequence[str], kind: Kind) -> Curve:

@@ -1,4 +1,4 @@
-"""Which numbers move which results: Sobol indices and Morris's elementary effects, over the prior or the posterior."""
+"""Global sensitivity: Sobol indices and Morris's elementary effects, over the prior or the posterior."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,8 +109,8 @@ def sobol(function: Function, ids: Sequence[str], outputs: Sequence[str], *, n: 
         mixed[:, k] = b[:, k]
         f_ab = _columns(function, mixed, outputs).T
         # Twice the same, because scipy cannot take one input with one output.
-        found = sobol_indices(func={"f_A": f_a, "f_B": f_b, "f_AB": np.stack([f_ab, f_ab])}, n=n)
-        first[:, k], total[:, k] = (np.reshape(x, (-1, 2))[:, 0] for x in (found.first_order, found.total_order))
+        indices = sobol_indices(func={"f_A": f_a, "f_B": f_b, "f_AB": np.stack([f_ab, f_ab])}, n=n)
+        first[:, k], total[:, k] = (np.reshape(x, (-1, 2))[:, 0] for x in (indices.first_order, indices.total_order))
         for which, drawn in enumerate(_resampled(f_a, f_b, f_ab, counts)):
             bands[which, :, k] = np.quantile(drawn, [0.025, 0.975], axis=0).T
     both = np.concatenate([f_a, f_b], axis=1)

@@ -1,4 +1,4 @@
-"""What the data say about a number, in words: identified, one-sided, flat, or limited by another bound."""
+"""Classification of a parameter: identified, one-sided, non-identifiable (flat), or limited by another bound."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from ..validation.results import Record
 from .influence import Curvature
 from .profile import Curve, Profile, Profiles
 
-# Evidence that would settle a free number, in a sentence, from a table beside this file.
+# Measurements that would identify a parameter, from a table beside this file.
 
 
 FILE = Path(__file__).with_name("settling_evidence.toml")
@@ -190,7 +190,7 @@ def _verdict(
     best = [int(i) for i in np.argsort(-promised[:, k])[:_TOLD] if promised[i, k] > _WORTH]
     intervals = [(curve.low, curve.high) for curve in (profile.likelihood, profile.evidence, profile.posterior)]
     alone = len(sd) == 1
-    told = Verdict(
+    verdict = Verdict(
         id=profile.id, word=word, word_with_priors=with_priors, limited_by=limited, interval=intervals[0],
         interval_with_priors=intervals[1], interval_posterior=intervals[2],
         peak_at_bound=profile.likelihood.peak_at_bound, shrinkage=float(1.0 - sd[k] ** 2),
@@ -199,36 +199,37 @@ def _verdict(
         sentence="",
     )  # fmt: skip
     write = natural or (lambda _, coordinate: f"{coordinate:+.2f}")
-    return Verdict(**{**vars(told), "sentence": _sentence(told, lambda x: write(told.id, x), natural is None)})
+    return Verdict(**{**vars(verdict), "sentence": _sentence(verdict, lambda x: write(verdict.id, x), natural is None)})
 
 
-def _sentence(told: Verdict, write: Callable[[float], str], coordinates: bool) -> str:
+def _sentence(verdict: Verdict, write: Callable[[float], str], coordinates: bool) -> str:
     unit = " prior SDs from its prior median" if coordinates else ""
-    parts = [f"{told.id}: {_from_data(told, write, unit)}."]
-    if told.word_with_priors != told.word:
+    parts = [f"{verdict.id}: {_from_data(verdict, write, unit)}."]
+    if verdict.word_with_priors != verdict.word:
         parts.append(
-            f"If the priors of the other numbers hold: {told.word_with_priors} "
-            f"({_interval(told.interval_with_priors, write, unit)})."
+            f"If the priors of the other numbers hold: {verdict.word_with_priors} "
+            f"({_interval(verdict.interval_with_priors, write, unit)})."
         )
-    parts.append(f"The evidence takes {100.0 * max(told.shrinkage, 0.0):.0f} % of the prior variance.")
-    if abs(told.correlation) >= 0.3:
-        way = "rises when" if told.correlation > 0 else "falls when"
-        parts.append(f"It {way} {told.partner} rises (correlation {told.correlation:+.2f}).")
-    if told.promises:
-        named = ", ".join(f"{p.label} ({100.0 * p.shrinkage:.0f} % less variance)" for p in told.promises)
+    parts.append(f"The evidence takes {100.0 * max(verdict.shrinkage, 0.0):.0f} % of the prior variance.")
+    if abs(verdict.correlation) >= 0.3:
+        way = "rises when" if verdict.correlation > 0 else "falls when"
+        parts.append(f"It {way} {verdict.partner} rises (correlation {verdict.correlation:+.2f}).")
+    if verdict.promises:
+        named = ", ".join(f"{p.label} ({100.0 * p.shrinkage:.0f} % less variance)" for p in verdict.promises)
         parts.append(f"With {MORE:g} times the patients most would be learnt from {named} (computed).")
-    if told.word != "identified" and told.settling is not None:
-        parts.append(f"What would settle it ({told.settling.basis}): {told.settling.evidence}")
+    if verdict.word != "identified" and verdict.settling is not None:
+        parts.append(f"What would settle it ({verdict.settling.basis}): {verdict.settling.evidence}")
     return " ".join(parts)
 
 
-def _from_data(told: Verdict, write: Callable[[float], str], unit: str) -> str:
-    if told.word == "flat":
+def _from_data(verdict: Verdict, write: Callable[[float], str], unit: str) -> str:
+    if verdict.word == "flat":
         return "flat: no value within its range is ruled out by the data alone"
-    text = f"{told.word} ({_interval(told.interval, write, unit)})"
-    if told.limited_by:
-        text = f"limited by the bound of {' and of '.join(told.limited_by)} ({_interval(told.interval, write, unit)})"
-    return text + (", and best at the end of its own range" if told.peak_at_bound else "")
+    text = f"{verdict.word} ({_interval(verdict.interval, write, unit)})"
+    if verdict.limited_by:
+        bounds = " and of ".join(verdict.limited_by)
+        text = f"limited by the bound of {bounds} ({_interval(verdict.interval, write, unit)})"
+    return text + (", and best at the end of its own range" if verdict.peak_at_bound else "")
 
 
 def _interval(interval: tuple[float, float], write: Callable[[float], str], unit: str) -> str:
@@ -240,7 +241,7 @@ def _interval(interval: tuple[float, float], write: Callable[[float], str], unit
     return f"at least {write(low)}{unit}" if not np.isfinite(high) else f"{write(low)} to {write(high)}{unit}"
 
 
-def counted(found: Sequence[Verdict]) -> Mapping[Word, int]:
+def counted(classified: Sequence[Verdict]) -> Mapping[Word, int]:
     """How many numbers have each verdict."""
     words: tuple[Word, ...] = ("identified", "one-sided", "flat", "limited by another bound")
-    return {word: sum(verdict.word == word for verdict in found) for word in words}
+    return {word: sum(verdict.word == word for verdict in classified) for word in words}

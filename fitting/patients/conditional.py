@@ -1,4 +1,4 @@
-"""Individual parameters drawn from what the data leave open: Metropolis-Hastings for all subjects at once.
+"""Individual parameters drawn from their conditional distribution: Metropolis-Hastings for all subjects at once.
 
 Kernels in turn (Kuhn and Lavielle 2005, Comput Stat Data Anal 49:1020): draws from the population, and random walks
 along each parameter and along all together; once enough is known of a subject, also independent draws from a Student

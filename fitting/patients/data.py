@@ -20,7 +20,7 @@ from ...parameters.errors import FileError, InputError, unknown
 from ...parameters.files import read_text
 from ...parameters.units import DAYS_PER_MONTH
 
-# What one row of a file of measurements says: a dose, a value, or that the value lies below a limit.
+# Parsing of one row: a dose, a value, or a value below the limit of quantification.
 
 
 MISSING = {"", ".", "na", "nan"}
@@ -30,12 +30,12 @@ MISSING = {"", ".", "na", "nan"}
 def number(cell: str, where: str, column: str) -> float:
     """A finite number; anything else is a `FileError`."""
     try:
-        found = float(cell)
+        value = float(cell)
     except ValueError:
-        found = math.nan
-    if not math.isfinite(found):
+        value = math.nan
+    if not math.isfinite(value):
         raise FileError(f"{where}: {column} is '{cell}', which is not a number.")
-    return found
+    return value
 
 
 def dose(cells: dict[str, str], where: str) -> float:

@@ -1,4 +1,4 @@
-"""Does the fitted population describe the data? Shrinkage, residuals and simulated patients; numbers only.
+"""Goodness of fit of a population model: shrinkage, residuals and visual predictive checks; numbers only.
 
 Everything simulated draws new patients from the population and new measurement errors, at the times of the data.
 """

@@ -1,4 +1,4 @@
-"""One patient at a time: the most probable individual parameters (MAP, empirical Bayes), and how sure they are.
+"""Empirical Bayes estimates: the most probable individual parameters (MAP) and their uncertainty.
 
 Maximises log p(data | eta) + log p(eta), below-limit data by M3, by a Levenberg-Marquardt search (Marquardt 1963) from
 several starts. All patients, starts, differences and trial steps of half a round share one call of the structure.
@@ -124,8 +124,8 @@ def individual_fits(
     search = _Search(model, [subject for subject in subjects for _ in range(starts)])
     eta, objective, ended = search.run(np.tile(first, (len(subjects), 1)), rounds)
     objective = objective.reshape(len(subjects), starts)
-    for subject, found in zip(subjects, objective, strict=True):
-        if not np.isfinite(found).any():
+    for subject, objectives in zip(subjects, objective, strict=True):
+        if not np.isfinite(objectives).any():
             raise FitError(f"subject {subject.id}: the model cannot predict the data from any of {starts} starts.")
     best = np.argmin(objective, axis=1) + starts * np.arange(len(subjects))
     agreeing = np.mean(objective < objective.min(axis=1, keepdims=True) + 0.01, axis=1)
@@ -243,12 +243,12 @@ class _Search:
         unit = _CURVE * np.eye(n)
         shift = [np.zeros(n), *unit, *-unit]
         shift += [a * unit[i] + b * unit[j] for i, j in pairs for a, b in ((1, 1), (-1, -1), (1, -1), (-1, 1))]
-        found = self.objective(eta + np.array(shift)[:, None, :], chosen)
+        values = self.objective(eta + np.array(shift)[:, None, :], chosen)
         hessian = np.empty((len(eta), n, n))
         for i in range(n):
-            hessian[:, i, i] = (found[1 + i] + found[1 + n + i] - 2.0 * found[0]) / _CURVE**2
+            hessian[:, i, i] = (values[1 + i] + values[1 + n + i] - 2.0 * values[0]) / _CURVE**2
         for k, (i, j) in enumerate(pairs):
-            four = found[1 + 2 * n + 4 * k : 5 + 2 * n + 4 * k]
+            four = values[1 + 2 * n + 4 * k : 5 + 2 * n + 4 * k]
             hessian[:, i, j] = hessian[:, j, i] = (four[0] + four[1] - four[2] - four[3]) / (4.0 * _CURVE**2)
         finite = np.isfinite(hessian).all(axis=(1, 2))
         smallest = np.linalg.eigvalsh(np.where(np.reshape(finite, (-1, 1, 1)), hessian, 0.0))[:, 0]

@@ -1,4 +1,4 @@
-"""The myeloma model as the structure of individual fits: what one patient's cells and markers should have been."""
+"""The myeloma model as structural model: predicted CAR-T cells and markers of one patient."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ ALWAYS = (
     "k_expansion", "car_t_capacity", "k_memory_formation", "k_death_memory", "k_kill_max", "suppression_baseline",
     "k_growth_tumour", "tumour_baseline", "m_protein_baseline",
 )  # fmt: skip
-"""Numbers of one patient that cells and markers can inform. What else differs between patients (antigen, exhaustion,
+"""Parameters of one patient that cells and markers can inform. What else differs between patients (antigen, exhaustion,
 host cells, traits) stays typical in a fit, and is drawn from the population in a prediction (`progression`)."""
 
 IMMUNITY = "immunogenic"
@@ -125,7 +125,7 @@ class Mechanistic:
         if values.shape != (len(subjects), len(self.ids)):
             raise InputError(f"values have shape {values.shape}; expected {(len(subjects), len(self.ids))}.")
         groups: dict[tuple[tuple[float, float], ...], list[int]] = {}
-        found = [np.full(len(subject.time), np.nan) for subject in subjects]
+        predictions = [np.full(len(subject.time), np.nan) for subject in subjects]
         for row in np.flatnonzero(np.all((values > 0.0) & (values < MOST), axis=1)).tolist():
             groups.setdefault(tuple(subjects[row].doses), []).append(row)
         for doses, rows in groups.items():
@@ -139,8 +139,8 @@ class Mechanistic:
             for places in same.values():
                 predicted = self.observe(solution, columns, places, some[places[0]])
                 for k, prediction in zip(places, predicted, strict=True):
-                    found[rows[k]] = prediction
-        return found
+                    predictions[rows[k]] = prediction
+        return predictions
 
     def columns(
         self, values: np.ndarray, subjects: Sequence[Subject], draws: Draws | None = None
@@ -186,15 +186,15 @@ class Mechanistic:
     ) -> np.ndarray:
         """What would be measured of some rows of a simulation at the subject's times, without error: (rows, obs)."""
         at, who = np.searchsorted(solution.times, on_days(subject)), np.asarray(rows)
-        found = np.empty((len(who), len(at)))
+        expected = np.empty((len(who), len(at)))
         for kind in set(subject.kind):
             if kind not in OBSERVED:
                 raise unknown("kind of measurement", kind, OBSERVED, f"subject {subject.id}")
             here = subject.kind == kind
             scale = columns[TRANSGENE_SCALE][who, None] if kind == "transgene" else 1.0
             course = solution[OBSERVED[kind]][np.ix_(who, at[here])]
-            found[:, here] = np.maximum(scale * course, LEAST[kind])
-        return found
+            expected[:, here] = np.maximum(scale * course, LEAST[kind])
+        return expected
 
 
 def mechanistic(model: PopulationModel) -> Mechanistic:
@@ -277,7 +277,7 @@ def mechanistic_model(
 
 
 def covariance(parameters: ParameterSet, ids: Sequence[str], product: str, population: str) -> np.ndarray:
-    """Covariance of the logarithms between patients, array (ids, ids): the spreads and correlations of a population."""
+    """Between-patient covariance of the logarithms, array (ids, ids): the spreads and correlations of a population."""
     spreads = parameters.spreads(population, product)
     for name in ids:
         if name not in spreads:

@@ -1,4 +1,4 @@
-"""Many rows of individual parameters at once: the log-likelihood of the data of each row.
+"""Log-likelihood of the data for many sets of individual parameters at once.
 
 One row is one subject with one set of individual parameters; the predictions of all rows come from one call of the
 structure, and their observations lie behind each other in flat arrays.

@@ -1,4 +1,4 @@
-"""A population fit from data to result: estimates, standard errors, likelihood, and what is left of each subject."""
+"""Population fit: estimates, standard errors, marginal likelihood, and empirical Bayes estimates."""
 
 import math
 from collections.abc import Callable, Collection, Sequence
@@ -13,7 +13,7 @@ from .observations import Rows
 from .saem import Estimate, estimate
 from .structure import PopulationModel
 
-# The likelihood of a population model: each subject's data, averaged over what the subject's parameters may be.
+# Marginal likelihood: the likelihood of each subject, integrated over the individual parameters.
 #
 # Importance sampling with Student proposals around the conditional mean of each subject (Lavielle 2014, chapter 9).
 
@@ -79,10 +79,10 @@ def marginal_log_likelihood(
     return float(each.sum()), float(np.sqrt(variance.sum()))
 
 
-# How sure a population fit is: the observed information, from individual parameters drawn at the estimates.
+# Standard errors: the observed information, from individual parameters drawn at the estimates.
 #
 # Louis (1982, J R Stat Soc B 44:226): minus the expected second derivatives of the complete log-likelihood, minus the
-# variance of its score, both over what the data leave open about each subject.
+# variance of its score, both over the conditional distribution of the individual parameters.
 
 
 _STEP = 1e-2  # finite differences in the logs of typical values without spread and of residual SDs
@@ -112,15 +112,15 @@ class Drawn:
     by: str
 
 
-def draw(found: Estimate, subjects: Sequence[Subject], sweeps: int, seed: int, burn: int = 60) -> Drawn:
+def draw(fitted: Estimate, subjects: Sequence[Subject], sweeps: int, seed: int, burn: int = 60) -> Drawn:
     """Draw individual parameters at the estimates, `sweeps` times after `burn`, and take the information from them."""
-    model, n = found.model, len(subjects)
+    model, n = fitted.model, len(subjects)
     mu, copies = np.log(model.typical), max(1, -(-_FEWEST_ROWS // n))
     chain = Chain(model.structure, subjects, copies, np.random.default_rng([seed, 1]))
     chain.start(mu, model.omega, model.residual)
     for _ in range(burn):
         chain.sweep(mu, model.omega, model.residual, tune=True)
-    population, errors = _Population(found), _Errors(found, chain)
+    population, errors = _Population(fitted), _Errors(fitted, chain)
     draws, scores, hessian = [], [], np.zeros((len(errors.names),) * 2)
     for _ in range(sweeps):
         chain.sweep(mu, model.omega, model.residual, tune=False)
@@ -150,12 +150,12 @@ def draw(found: Estimate, subjects: Sequence[Subject], sweeps: int, seed: int, b
 class _Population:
     """Derivatives of the log density of the individual parameters with typical values and omega."""
 
-    def __init__(self, found: Estimate) -> None:
-        ids = found.model.structure.ids
-        self.free = np.flatnonzero(found.model.free)
-        self.moving = np.flatnonzero(found.model.free & ~found.held)
-        self.pairs = [(i, j) for i in self.free for j in self.free if i == j or (found.correlated and j < i)]
-        self.mu, self.omega = np.log(found.model.typical), found.model.omega
+    def __init__(self, fitted: Estimate) -> None:
+        ids = fitted.model.structure.ids
+        self.free = np.flatnonzero(fitted.model.free)
+        self.moving = np.flatnonzero(fitted.model.free & ~fitted.held)
+        self.pairs = [(i, j) for i in self.free for j in self.free if i == j or (fitted.correlated and j < i)]
+        self.mu, self.omega = np.log(fitted.model.typical), fitted.model.omega
         typical = (f"log typical {ids[k]}" for k in self.moving)
         self.names = (*typical, *(f"omega {ids[i]} {ids[j]}" for i, j in self.pairs))
 
@@ -200,13 +200,13 @@ class _Population:
 class _Errors:
     """Derivatives of the log-likelihood of the data with typical values without spread and with residual errors."""
 
-    def __init__(self, found: Estimate, chain: Chain) -> None:
-        self.chain, self.residual = chain, found.model.residual
-        self.common = np.flatnonzero(~found.model.free & ~found.held)
+    def __init__(self, fitted: Estimate, chain: Chain) -> None:
+        self.chain, self.residual = chain, fitted.model.residual
+        self.common = np.flatnonzero(~fitted.model.free & ~fitted.held)
         below = chain.rows.below
         kinds = [kind for kind, place in chain.rows.where.items() if not below[place].all()]
         self.errors = [(kind, k) for kind in kinds for k in range(len(self.residual[kind].needed))]
-        ids = found.model.structure.ids
+        ids = fitted.model.structure.ids
         residual = (f"log residual {kind} {self.residual[kind].needed[k]}" for kind, k in self.errors)
         self.names = (*(f"log typical {ids[k]}" for k in self.common), *residual)
 
@@ -256,11 +256,11 @@ class PopulationFit:
         Names and (names, names) covariance of the estimates: logs of typical values, elements of omega, logs of
         residual SDs; the inverse of the observed information.
     information_by
-        How that was found, see `information.Drawn`.
+        How that was computed, see `Drawn`.
     log_likelihood, log_likelihood_error
         Marginal log-likelihood and its Monte Carlo standard error.
     parameters
-        Number of estimated numbers.
+        Number of estimated parameters.
     eta_mean, eta_covariance
         (subjects, ids) and (subjects, ids, ids) of the deviations on the log scale, given the data.
     found
@@ -290,7 +290,7 @@ class PopulationFit:
 
     @property
     def standard_errors(self) -> dict[str, float]:
-        """Standard error of each of `names`; of a log it is the relative standard error of the number itself."""
+        """Standard error of each of `names`; of a log it is the relative standard error of the parameter itself."""
         return dict(zip(self.names, np.sqrt(np.diag(self.covariance)).tolist(), strict=True))
 
     def standard_error_of_spread(self, name: str) -> float:
@@ -366,7 +366,7 @@ def fit_population(
     >>> fit.model.structure.ids[:2], fit.eta_mean.shape
     (('c_max', 't_max'), (3, 6))
     """
-    found = estimate(
+    fitted = estimate(
         start,
         subjects,
         correlated=correlated,
@@ -377,17 +377,17 @@ def fit_population(
         seed=seed,
         progress=progress,
     )
-    drawn = draw(found, subjects, sweeps, seed)
-    likelihood, error = marginal_log_likelihood(found.model, subjects, drawn.mean, drawn.covariance, draws, seed)
+    drawn = draw(fitted, subjects, sweeps, seed)
+    likelihood, error = marginal_log_likelihood(fitted.model, subjects, drawn.mean, drawn.covariance, draws, seed)
     return PopulationFit(
-        model=found.model,
+        model=fitted.model,
         names=drawn.names,
         covariance=np.linalg.pinv(drawn.information),
         information_by=drawn.by,
         log_likelihood=likelihood,
         log_likelihood_error=error,
         parameters=len(drawn.names),
-        eta_mean=drawn.mean - np.log(found.model.typical),
+        eta_mean=drawn.mean - np.log(fitted.model.typical),
         eta_covariance=drawn.covariance,
-        found=found,
+        found=fitted,
     )

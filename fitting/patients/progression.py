@@ -1,4 +1,4 @@
-"""When will this patient progress? Individual prediction from a fit, with all that the fit leaves open."""
+"""Predicted time to progression of one patient, with the uncertainty of the individual fit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,32 +18,32 @@ from .map_fit import IndividualFit, individual_fits
 from .mechanistic import covariance, mechanistic, on_days, with_immunity
 from .structure import PopulationModel
 
-# From a simulation of one patient's draws to the visits ahead: both branches of the tumour, and the judged marker.
+# Simulated future visits of one patient: both branches of the tumour, and the marker that is assessed.
 
 
-def branches(found: Solution, columns: Mapping[str, np.ndarray]) -> tuple[Solution, Solution]:
+def branches(solution: Solution, columns: Mapping[str, np.ndarray]) -> tuple[Solution, Solution]:
     """The simulation given that the tumour comes back, and given that it was eradicated (as in `endpoints`).
 
     The expected tumour is the mean over both, so the one that survives is larger by 1 / (1 - P) after its lowest point.
     M-protein is linear in the tumour: what was there at the lowest point decays in both.
     """
-    tumour, protein = found["tumour"], found["m_protein"]
+    tumour, protein = solution["tumour"], solution["m_protein"]
     lowest = np.where(np.isfinite(tumour), tumour, np.inf).argmin(axis=1)[:, None]
-    since = found.times[None, :] - found.times[lowest]
-    alive = np.maximum(1.0 - np.nan_to_num(found.eradication), 1e-9)[:, None]
+    since = solution.times[None, :] - solution.times[lowest]
+    alive = np.maximum(1.0 - np.nan_to_num(solution.eradication), 1e-9)[:, None]
     decay = np.exp(-columns["k_clearance_m_protein"][:, None] * np.maximum(since, 0.0))
     left = np.take_along_axis(protein, lowest, axis=1) * decay
     back = np.where(since > 0, tumour / alive, tumour), np.where(since > 0, left + (protein - left) / alive, protein)
     never = np.where(since > 0, 0.0, tumour), np.where(since > 0, left, protein)
-    return _with(found, columns, *back), _with(found, columns, *never)
+    return _with(solution, columns, *back), _with(solution, columns, *never)
 
 
-def _with(found: Solution, columns: Mapping[str, np.ndarray], tumour: np.ndarray, protein: np.ndarray) -> Solution:
+def _with(solution: Solution, columns: Mapping[str, np.ndarray], tumour: np.ndarray, protein: np.ndarray) -> Solution:
     """What can be measured in the same simulation with another tumour and what it secretes."""
     column = {name: columns[name][:, None] for name in ("flc_background", "flc_baseline", "tumour_baseline")}
     light = column["flc_background"] + column["flc_baseline"] * tumour / column["tumour_baseline"]
-    courses = np.stack([tumour, protein, light, found["car_t"]], axis=2)
-    return replace(found, names=("tumour", "m_protein", "light_chain", "car_t"), courses=courses)
+    courses = np.stack([tumour, protein, light, solution["car_t"]], axis=2)
+    return replace(solution, names=("tumour", "m_protein", "light_chain", "car_t"), courses=courses)
 
 
 def marker_of(subject: Subject) -> str:
@@ -87,11 +87,11 @@ def seen_in_data(subject: Subject) -> float:
     if len(days) < 3:
         return np.inf
     light = np.array([marker_of(subject) == "flc"])
-    one = value[None, :]
-    return float(judge(Markers(days, one, one, np.zeros(one.shape, dtype=bool), light)).shown[0])
+    values = value[None, :]
+    return float(judge(Markers(days, values, values, np.zeros(values.shape, dtype=bool), light)).shown[0])
 
 
-# What the model of a patient leaves open beyond the fitted parameters: immunity against the CAR, and others.
+# Model averaging over anti-CAR immunity, and further free parameters.
 
 
 ALSO_OPEN = (
@@ -131,16 +131,16 @@ def likely_ways(model: PopulationModel, subjects: Sequence[Subject]) -> list[lis
     ways = [way for way in ways if share_of(way) > 0.0]
     fits = [individual_fits(way, subjects) for way in ways]
     free = model.free
-    found = []
+    weighted = []
     for k in range(len(subjects)):
-        mine = [some[k] for some in fits]
-        volume = [np.linalg.slogdet(fit.covariance[np.ix_(free, free)])[1] for fit in mine]
+        candidates = [some[k] for some in fits]
+        volume = [np.linalg.slogdet(fit.covariance[np.ix_(free, free)])[1] for fit in candidates]
         prior = [np.log(share_of(way)) for way in ways]
-        evidence = np.array([p + 0.5 * (v - fit.ofv) for p, v, fit in zip(prior, volume, mine, strict=True)])
+        evidence = np.array([p + 0.5 * (v - fit.ofv) for p, v, fit in zip(prior, volume, candidates, strict=True)])
         share = np.exp(evidence - evidence.max())
         order = [int(j) for j in np.argsort(-evidence) if evidence[j] > evidence.max() - UNLIKELY]
-        found.append([(ways[j], mine[j], float(share[j] / share.sum())) for j in order])
-    return found
+        weighted.append([(ways[j], candidates[j], float(share[j] / share.sum())) for j in order])
+    return weighted
 
 
 def share_of(way: PopulationModel) -> float:
@@ -342,11 +342,11 @@ def predict_progression(
     """Time to progression of one patient, given the patient's measurements.
 
     Adaptive importance sampling (Cornuet, Marin, Mira and Robert 2012): the first round draws from a Student density
-    around the most probable parameters, as wide as their Laplace covariance; later ones around what the rounds before
-    have found. A draw is weighted by prior and likelihood over the mixture of all proposals. The parameters of the fit
-    are joined by `wider`, and both ways of immunity against the CAR are followed (`likely_ways`). What else differs
-    between patients, other traits included, differs between the draws as it does in the population. Each draw has two
-    branches, of a tumour that comes back and of one that was eradicated.
+    around the most probable parameters, as wide as their Laplace covariance; later ones around the weighted draws of
+    the rounds before. A draw is weighted by prior and likelihood over the mixture of all proposals. Further parameters
+    join those of the fit (`wider`), and the model with and without anti-CAR immunity is averaged (`likely_ways`). All
+    other between-patient variability, traits included, is drawn as in the population. Each draw has two branches, of a
+    tumour that comes back and of one that was eradicated.
 
     Progression is by the criteria of the International Myeloma Working Group (Kumar 2016) on the marker that was
     measured: the measurements so far, then simulated visits `every` so many days with the error of the assay. Where no
@@ -401,8 +401,8 @@ def predict_progression(
     rng, solver = np.random.default_rng(seed), solver or Solver(rtol=1e-5)
     parts, logs = [], []
     for way, fit, _ in likely_ways(model, [subject])[0]:
-        found, log_weight = _sampled(way, fit, draws, rounds, visits, solver, rng)
-        parts.append(found)
+        sample, log_weight = _sampled(way, fit, draws, rounds, visits, solver, rng)
+        parts.append(sample)
         logs.append(log_weight + np.log(share_of(way)) - np.log(len(log_weight)))
     if not np.isfinite(np.concatenate(logs)).any():
         raise FitError(f"subject {subject.id}: no draw agrees with the data; see the fit of this patient first.")
@@ -441,19 +441,19 @@ def _sampled(
     free = model.free
     proposals: list[Proposal] = [(np.log(fit.values)[free], WIDER * fit.covariance[np.ix_(free, free)])]
     nothing = np.empty((2, 0))
-    found = _Draws(np.empty((0, int(free.sum()))), nothing, nothing, mechanistic(model).immune)
+    sample = _Draws(np.empty((0, int(free.sum()))), nothing, nothing, mechanistic(model).immune)
     while True:
         points = student_draws(rng, proposals[-1], draws)
-        found = found.joined(_round(model, fit.subject, points, visits, solver, rng))
-        log_weight = log_weights(found.points, np.logaddexp(*found.log_target), proposals)
+        sample = sample.joined(_round(model, fit.subject, points, visits, solver, rng))
+        log_weight = log_weights(sample.points, np.logaddexp(*sample.log_target), proposals)
         if not np.isfinite(log_weight).any() or effective_size(normalised(log_weight)) >= ENOUGH:
-            return found, log_weight
-        proposals.append(adapted(found.points, log_weight))
+            return sample, log_weight
+        proposals.append(adapted(sample.points, log_weight))
         if len(proposals) > rounds:
             break
     evidence = np.logaddexp.reduce(log_weight) - np.log(len(log_weight))
     chosen = rng.choice(len(log_weight), size=draws, p=normalised(log_weight))
-    moved = found.rows(chosen)
+    moved = sample.rows(chosen)
     root = np.linalg.cholesky(proposals[-1][1]) * 2.38 / np.sqrt(WIDER * moved.points.shape[1])
     for _ in range(MOVES):
         points = moved.points + rng.standard_normal(moved.points.shape) @ root.T
@@ -478,15 +478,15 @@ def _round(
     judged = marker_of(subject)
     future = np.arange(last + visits.every, visits.until + 1e-9, visits.every) if judged else visits.days
     days = np.unique(np.concatenate([visits.grid, measured, future]))
-    found = simulate(columns, structure.regimen(subject.doses), times=days, solver=solver)
+    solution = simulate(columns, structure.regimen(subject.doses), times=days, solver=solver)
     prior = log_normal(points, np.log(model.typical)[free], model.omega[np.ix_(free, free)])
     target, progressed = np.full((2, n), -np.inf), np.full((2, n), np.inf)
-    fine = np.isfinite(found.eradication)
+    fine = np.isfinite(solution.eradication)
     errors = rng.standard_normal((n, len(future), 2))
     with np.errstate(divide="ignore"):
-        share = np.log(np.stack([1.0 - found.eradication, found.eradication]))
+        share = np.log(np.stack([1.0 - solution.eradication, solution.eradication]))
     rows = np.flatnonzero(fine)
-    for branch, course in enumerate(branches(found, columns)):
+    for branch, course in enumerate(branches(solution, columns)):
         expected = structure.observe(course, columns, rows, subject)
         target[branch, rows] = prior[rows] + share[branch, rows] + _log_likelihood(model, subject, expected)
         progressed[branch, rows] = judge(markers_ahead(course, columns, subject, future, errors)).shown[rows]

@@ -1,11 +1,11 @@
-"""A population of patients: typical values, spread and residual errors by maximum likelihood (SAEM).
+"""SAEM: typical values, between-patient variability and residual errors by maximum likelihood.
 
 Stochastic approximation EM (Delyon, Lavielle and Moulines 1999, Ann Stat 27:94; Kuhn and Lavielle 2005, Comput Stat
 Data Anal 49:1020): individual parameters are drawn given the data (`conditional.py`), and what is maximised is averaged
 over the iterations with weights that fall in the second phase. Typical values and spread follow from averaged sums;
 residual errors, and typical values of parameters without spread, from steps along the score (Gu and Kong 1998, PNAS
 95:7270), since they have no such sums. The result is the mean of the estimates of the second phase (Polyak and Juditsky
-1992, SIAM J Control Optim 30:838), which needs no luck in how fast the weights fall.
+1992, SIAM J Control Optim 30:838), which does not depend on how fast the weights fall.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a structural model must offer to be fitted to patients, and a population of such patients.
+"""Interface of a structural model, and the population model built on it.
 
 A structure turns individual parameters into predictions of what was observed. The individual parameters are positive
 and log-normal between subjects: log(value) = log(typical) + eta, eta normal with mean zero and covariance omega.
@@ -80,7 +80,7 @@ class PopulationModel:
             if not (np.isfinite(value) and value > 0.0):
                 raise RangeError(f"population model: the typical {name} is {value:g}; a positive number is expected.")
         if not np.isfinite(omega).all() or not np.allclose(omega, omega.T) or np.linalg.eigvalsh(omega)[0] < -1e-10:
-            raise InputError("population model: omega is no covariance: symmetric, no negative eigenvalue.")
+            raise InputError("population model: omega is not a covariance matrix: symmetric, no negative eigenvalue.")
         object.__setattr__(self, "typical", typical)
         object.__setattr__(self, "omega", omega)
 

@@ -1,1 +1,1 @@
-"""Plausible virtual patients and the weights that make them as common as in a trial."""
+"""Plausible virtual patients and their prevalence weights."""

@@ -1,4 +1,4 @@
-"""Plausible patients: sampled more widely than the fit says patients differ, and kept if their course is believable.
+"""Plausible patients: sampled with inflated between-patient variability, and kept if their course is plausible.
 
 The second way to make a virtual population (Allen, Rieger and Musante 2016): first many plausible patients, then the
 prevalence of each (`prevalence`). The first way is to sample patients from the fitted distributions (`run_arm`).
@@ -19,7 +19,7 @@ from ...parameters.patients import Draws, draw, make_patients
 from ..calibration.predictions import EvidenceArm, treated
 from ..observations import Study
 
-# What makes a virtual patient implausible: each limit with its source, or assumed with a reason.
+# Limits of plausibility, each with its source, or assumed with a reason.
 
 
 BEYOND_RANGE = 1.5
@@ -50,9 +50,9 @@ class Limit:
 def number_limits(parameters: ParameterSet, names: Iterable[str]) -> tuple[Limit, ...]:
     """Numbers of a patient, baseline burden and M-protein among them, lie within the ranges of the catalogue."""
     return tuple(
-        Limit(name, one.low, one.high, one.unit, one.source, "range in the catalogue")
+        Limit(name, parameter.low, parameter.high, parameter.unit, parameter.source, "range in the catalogue")
         for name in names
-        for one in (parameters[name],)
+        for parameter in (parameters[name],)
     )
 
 
@@ -83,19 +83,20 @@ def course_limits(product: str, studies: Iterable[Study] = ()) -> tuple[Limit, .
     ]
     known = [(name, low, high) for name, low, high in ranges if low is not None and high is not None]
     if known:
-        low, high = min(one[1] for one in known), max(one[2] for one in known)
+        low, high = min(low for _, low, _ in known), max(high for _, _, high in known)
+        reporting = ", ".join(name for name, _, _ in known)
         limits.append(
             Limit(
                 "t_max", low / BEYOND_RANGE, high * BEYOND_RANGE, "day", "assumed",
-                f"Reported range of {', '.join(one[0] for one in known)}, widened by {BEYOND_RANGE:g} on both sides.",
+                f"Reported range of {reporting}, widened by {BEYOND_RANGE:g} on both sides.",
             )
         )  # fmt: skip
     return tuple(limits)
 
 
 INFLATION = 1.7
-"""Largest factor on the spreads between patients: assumed. What one in twenty patients of the fitted population exceeds
-in a number, one in six exceeds here, and most numbers still lie within their range."""
+"""Largest factor on the between-patient SDs: assumed. What one in twenty patients of the fitted population exceeds in a
+parameter, one in six exceeds here, and most values still lie within their range."""
 
 LEVELS = 3
 """So many factors from 1 to the inflation, each for an equal share of the patients."""
@@ -187,7 +188,8 @@ def sample_widely(
     """
     if not 1.0 <= inflation < np.inf:
         raise RangeError(f"inflation = {inflation:g}; expected a number of at least 1, such as {INFLATION}.")
-    of_drugs = {one.id for therapy in read_therapies() if therapy.kind == "drug" for one in therapy.parameters}
+    drugs = [therapy for therapy in read_therapies() if therapy.kind == "drug"]
+    of_drugs = {parameter.id for therapy in drugs for parameter in therapy.parameters}
     names = sorted(
         name
         for name, sd in parameters.spreads(population, product).items()
@@ -210,12 +212,12 @@ def treat_widely(patients: WidePatients, arm: EvidenceArm, solver: Solver | None
     is seen.
     """
     parts, largest = [], []
-    for solution, found in treated(patients.values, patients.draws, arm, solver):
-        parts.append(found)
-        end = np.minimum(found.responses[0].shown, found.death)[:, None]
+    for solution, outcomes in treated(patients.values, patients.draws, arm, solver):
+        parts.append(outcomes)
+        end = np.minimum(outcomes.responses[0].shown, outcomes.death)[:, None]
         seen = solution.times[None, :] <= end
         largest.append([np.where(seen, solution[name], 0.0).max(axis=1) for name in ("tumour", "m_protein")])
-    tumour, protein = (np.concatenate(one) for one in zip(*largest, strict=True))
+    tumour, protein = (np.concatenate(maxima) for maxima in zip(*largest, strict=True))
     return (parts[0] if len(parts) == 1 else Outcomes.concatenate(parts)), {"tumour": tumour, "m_protein": protein}
 
 
@@ -223,28 +225,28 @@ def plausible_cohort(
     parameters: ParameterSet, arm: EvidenceArm, studies: Iterable[Study] = (), *, n: int, seed: int,
     inflation: float = INFLATION, solver: Solver | None = None,
 ) -> Cohort:  # fmt: skip
-    """Sample widely, treat, and find out who is plausible.
+    """Sample widely, treat, and keep the plausible patients.
 
     `studies` may report a range in which patients had their peak; it becomes a limit (`limits.course_limits`).
     """
     patients = sample_widely(parameters, arm.product, arm.population, n=n, seed=seed, inflation=inflation)
-    found, largest = treat_widely(patients, arm, solver)
+    outcomes, largest = treat_widely(patients, arm, solver)
     values = {name: patients.values[name] for name in patients.draws.widened}
-    inside = found.usable > 0
+    inside = outcomes.usable > 0
     broken: dict[Limit, int] = {}
     measured = np.where(patients.values["light_chain_only"] > 0.5, 0.0, largest["m_protein"])
     courses = {
-        "peak": found.c_max, "t_max": found.t_max, "m_protein": measured,
+        "peak": outcomes.c_max, "t_max": outcomes.t_max, "m_protein": measured,
         "tumour": largest["tumour"] / patients.values["tumour_capacity"],
     }  # fmt: skip
     limits = [(limit, values[limit.of]) for limit in number_limits(parameters, sorted(values))]
     limits += [(limit, courses[limit.of]) for limit in course_limits(arm.product, studies)]
     for limit, amounts in limits:
-        outside = (found.usable > 0) & ~limit.holds(amounts)
+        outside = (outcomes.usable > 0) & ~limit.holds(amounts)
         inside = inside & ~outside
         if outside.any():
             broken[limit] = int(outside.sum())
-    return Cohort(arm, patients, found, inside, broken)
+    return Cohort(arm, patients, outcomes, inside, broken)
 
 
 def weighted(outcome: Outcomes, weights: np.ndarray) -> Outcomes:

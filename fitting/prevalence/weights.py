@@ -1,4 +1,4 @@
-"""Reported results as shares of patients: what a weight per patient can be asked to meet.
+"""Reported results as calibration targets for prevalence weights.
 
 A response rate is a share already. A survival rate is the share still free of the event at the landmark; a median is
 the share that has had the event by the reported time, which is one half. A result among some patients only (responders)
@@ -21,7 +21,7 @@ from ..calibration.likelihood import UNKNOWN_N
 from ..calibration.predictions import SUSTAINED_MONTHS, can_predict
 from ..observations import Item, Study
 
-# Prevalence weights: how common each plausible patient must be for the virtual trial to report what was reported.
+# Prevalence weights: the prevalence of each plausible patient that makes the virtual trial reproduce the reports.
 #
 # Patients get weights w, as near as possible to the base weights b, so that weighted means of their features meet
 # targets within their errors: the minimum of KL(w || b) + 1/2 sum_j ((F'w - t)_j / e_j)^2 over all w >= 0 that add up
@@ -177,16 +177,16 @@ def _solve(centred: np.ndarray, errors: np.ndarray, base: np.ndarray, sides: np.
         step[free] = -_solved(curvature[np.ix_(free, free)], slope[free])
         for halving in range(60):
             there = np.clip(here + 0.5**halving * step, low, high)
-            found = _dual(there, centred, errors, base)
+            trial = _dual(there, centred, errors, base)
             fall = float(slope @ (there - here))
             # beside huge multipliers a height is too coarse a number; of a convex function the slopes say as much
-            if found[0] <= height + 1e-4 * fall or abs(float(found[1] @ (there - here))) <= 0.5 * abs(fall):
+            if trial[0] <= height + 1e-4 * fall or abs(float(trial[1] @ (there - here))) <= 0.5 * abs(fall):
                 break
         else:  # no lower point can be told from this one by double precision
             break
         if np.array_equal(there, here):
             break
-        here, (height, slope, curvature) = there, found
+        here, (height, slope, curvature) = there, trial
     held = ((here <= low) & (slope > 0)) | ((here >= high) & (slope < 0))
     # a slope is the difference of two numbers: the gap of the feature and the error squared times its multiplier
     if np.any(np.abs(slope[~held]) > _CLOSE_ENOUGH * (width + np.abs(centred).max(axis=0))[~held]):
@@ -219,20 +219,21 @@ def _dual(
 def _checked(
     features: ArrayLike, targets: ArrayLike, errors: ArrayLike, base: ArrayLike | None, sides: ArrayLike | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    table, aims, sizes = (np.asarray(one, dtype=float) for one in (features, targets, errors))
+    table, aims, sizes = (np.asarray(array, dtype=float) for array in (features, targets, errors))
     if table.ndim != 2 or 0 in table.shape:
         raise InputError(f"prevalence weights: features have shape {table.shape}; expected (patients, targets).")
     patients, number = table.shape
     start = np.ones(patients) if base is None else np.asarray(base, dtype=float)
     signs = np.zeros(number, dtype=int) if sides is None else np.asarray(sides)
-    for name, one, size in (
+    for name, array, size in (
         ("targets", aims, number), ("errors", sizes, number), ("base", start, patients), ("sides", signs, number),
     ):  # fmt: skip
-        if one.shape != (size,):
-            raise InputError(f"prevalence weights: {name} has shape {one.shape}; expected ({size},).")
-    for name, one in (("features", table), ("targets", aims), ("errors", sizes), ("base", start)):
-        if not np.isfinite(one).all():
-            raise RangeError(f"prevalence weights: {name} holds {one[~np.isfinite(one)][0]}; expected finite numbers.")
+        if array.shape != (size,):
+            raise InputError(f"prevalence weights: {name} has shape {array.shape}; expected ({size},).")
+    for name, array in (("features", table), ("targets", aims), ("errors", sizes), ("base", start)):
+        if not np.isfinite(array).all():
+            wrong = array[~np.isfinite(array)][0]
+            raise RangeError(f"prevalence weights: {name} holds {wrong}; expected finite numbers.")
     if np.any(sizes <= 0):
         raise RangeError(f"prevalence weights: errors holds {sizes.min():g}; expected positive numbers.")
     if np.any(start < 0) or not np.any(start > 0):
@@ -265,7 +266,7 @@ class Share:
     side: int = TWO_SIDED
 
     def under(self, weights: np.ndarray) -> float:
-        """The share under these weights; NaN if nobody with a weight belongs to the group."""
+        """The share under these weights; NaN if no patient with a weight belongs to the group."""
         whole = float(weights @ self.group)
         return float(weights @ self.holds) / whole if whole > 0 else math.nan
 
@@ -311,13 +312,13 @@ def weigh_shares(shares: Sequence[Share], base: np.ndarray, targets: ArrayLike |
     under the base weights, so that it is a difference of shares and has their error; where the group has another size
     under the new weights, the error has changed by that factor. `before` and `met` of the result are those differences.
     """
-    aims = np.array([one.reported for one in shares] if targets is None else targets, dtype=float)
+    aims = np.array([share.reported for share in shares] if targets is None else targets, dtype=float)
     start = base / base.sum()
-    sizes = [max(float(start @ one.group), 1e-9) for one in shares]
-    features = [(one.holds - aim * one.group) / size for one, aim, size in zip(shares, aims, sizes, strict=True)]
+    sizes = [max(float(start @ share.group), 1e-9) for share in shares]
+    features = [(share.holds - aim * share.group) / size for share, aim, size in zip(shares, aims, sizes, strict=True)]
     return prevalence_weights(
-        np.stack(features, axis=1), np.zeros(len(aims)), [one.error for one in shares], start,
-        sides=[one.side for one in shares],
+        np.stack(features, axis=1), np.zeros(len(aims)), [share.error for share in shares], start,
+        sides=[share.side for share in shares],
     )  # fmt: skip
 
 
@@ -335,7 +336,7 @@ def _why_not(item: Item, outcome: Outcomes) -> str:
 
 
 def _reported(item: Item) -> tuple[float, float]:
-    """The share and its sampling error: of a median 1/2 and 0.5 / sqrt(n), as if nobody were censored before it.
+    """The share and its sampling error: of a median 1/2 and 0.5 / sqrt(n), as if no patient were censored before it.
 
     Of a proportion it is binomial with one success and one failure added (Laplace), so that 100 % of 14 has an error;
     of a survival rate the half width of its 95 % interval over 1.96, or binomial where there is none.

@@ -1,7 +1,7 @@
-"""Leave one trial out: what the rest of the evidence predicts for it, beside what it reported.
+"""Leave-one-trial-out: posterior predictive of each trial from the rest of the evidence, beside its report.
 
 The posterior without a trial is the full one with the trial's likelihood divided out, if Pareto-smoothed weights allow
-(Vehtari, Gelman and Gabry 2017), and else is sampled anew. A prediction is the model's value at those draws, with the
+(Vehtari, Gelman and Gabry 2017), and else is sampled again. A prediction is the model's value at those draws, with the
 error of the emulator and the sampling error of a trial of that size (`synthetic`), so that it can be judged by what was
 reported.
 """
@@ -77,7 +77,7 @@ class Prediction:
 class LeftOut:
     """How the posterior without a trial was found: the shape of the weights' tail, and the draws that they are worth.
 
-    `resampled` says that the weights could not be trusted (k-hat from 0.7) and the posterior was sampled anew.
+    `resampled` says that the weights could not be trusted (k-hat from 0.7) and the posterior was sampled again.
     """
 
     study: str
@@ -114,8 +114,8 @@ class Coverage:
     def text(self) -> str:
         """As a sentence's end: '61 of 80 (76 %, 65-85) in 80 % intervals'."""
         low, high = self.interval
-        found = f"{self.inside} of {self.total} ({100 * self.share:.0f} %, {100 * low:.0f}-{100 * high:.0f})"
-        return f"{found} in {100 * self.level:.0f} % intervals"
+        inside = f"{self.inside} of {self.total} ({100 * self.share:.0f} %, {100 * low:.0f}-{100 * high:.0f})"
+        return f"{inside} in {100 * self.level:.0f} % intervals"
 
 
 @dataclass(frozen=True)
@@ -131,21 +131,26 @@ class LeaveOneOut:
 
     def curve(self) -> tuple[Coverage, ...]:
         """Calibration curve: nominal level against the share of reports whose place is inside, at `CURVE`."""
-        places = np.array([one.place for one in self.predictions if one.place is not None])
+        places = np.array([prediction.place for prediction in self.predictions if prediction.place is not None])
         return tuple(Coverage(c, int(np.sum(np.abs(2.0 * places - 1.0) <= c)), len(places)) for c in CURVE)
 
     def by_trial(self) -> dict[str, Coverage]:
         """Coverage of the 95 % intervals in every trial."""
         return {
-            trial.study: coverage_of([one for one in self.predictions if one.study == trial.study])[-1]
+            trial.study: coverage_of(
+                [prediction for prediction in self.predictions if prediction.study == trial.study]
+            )[-1]
             for trial in self.trials
         }
 
 
 def coverage_of(predictions: Sequence[Prediction]) -> tuple[Coverage, ...]:
     """Coverage at each of `LEVELS`."""
-    counted = [one for one in predictions if one.numeric]
-    return tuple(Coverage(level, sum(one.inside[k] for one in counted), len(counted)) for k, level in enumerate(LEVELS))
+    counted = [prediction for prediction in predictions if prediction.numeric]
+    return tuple(
+        Coverage(level, sum(prediction.inside[k] for prediction in counted), len(counted))
+        for k, level in enumerate(LEVELS)
+    )
 
 
 def leave_one_out(
@@ -186,9 +191,9 @@ def leave_one_out(
             chosen = draws[rng.choice(len(draws), size=PREDICTED, p=smoothed.weights)]
             trials.append(LeftOut(name, smoothed.k_hat, smoothed.effective, resampled=False))
         else:
-            anew = (sample or _smc(draws.shape[1], seed))(_without(log_likelihoods, own), own)
-            chosen = anew[rng.integers(len(anew), size=PREDICTED)]
-            trials.append(LeftOut(name, smoothed.k_hat, float(len(anew)), resampled=True))
+            resampled = (sample or _smc(draws.shape[1], seed))(_without(log_likelihoods, own), own)
+            chosen = resampled[rng.integers(len(resampled), size=PREDICTED)]
+            trials.append(LeftOut(name, smoothed.k_hat, float(len(resampled)), resampled=True))
         values = models(chosen)
         values = values if noise is None else noise(values, rng)
         predictions += [predicted(name, items[k], values[:, k], rng) for k in np.flatnonzero(own).tolist()]

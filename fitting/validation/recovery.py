@@ -1,7 +1,7 @@
-"""Simulate and recover: reports that follow from a known truth are fitted, and the truth looked for in the intervals.
+"""Parameter recovery: fit reports simulated from known parameters, and count how often the intervals cover them.
 
-Truths are draws of the posterior, so that the question is about the evidence as it is: would trials of these sizes find
-these numbers again? They are not draws of the prior that the intervals assume, so coverage near the nominal one is
+Truths are draws of the posterior, so that the question is about the evidence as it is: would trials of these sizes
+recover these parameters? They are not draws of the prior that the intervals assume, so coverage near the nominal one is
 expected and not exactly it. (Exact is the rank test of `simulation_based`, with truths from the prior.)
 """
 
@@ -52,20 +52,20 @@ class Recovery:
 
     def coverage(self, name: str) -> tuple[Coverage, ...]:
         """Of one number, at each of `LEVELS`."""
-        found = next(one for one in self.numbers if one.name == name)
-        return tuple(Coverage(level, found.inside[k], self.repeats) for k, level in enumerate(LEVELS))
+        recovered = next(number for number in self.numbers if number.name == name)
+        return tuple(Coverage(level, recovered.inside[k], self.repeats) for k, level in enumerate(LEVELS))
 
     def total(self) -> tuple[Coverage, ...]:
         """Of all numbers together, at each of `LEVELS`."""
         count = self.repeats * len(self.numbers)
         return tuple(
-            Coverage(level, sum(one.inside[k] for one in self.numbers), count) for k, level in enumerate(LEVELS)
+            Coverage(level, sum(number.inside[k] for number in self.numbers), count) for k, level in enumerate(LEVELS)
         )
 
     @property
     def worst(self) -> Recovered:
         """The number whose 95 % intervals held the truth least often."""
-        return min(self.numbers, key=lambda one: one.inside[-1])
+        return min(self.numbers, key=lambda number: number.inside[-1])
 
 
 def simulate_and_recover(

@@ -1,4 +1,4 @@
-"""Results of validation as JSON files: what is shipped can be read again as what it was."""
+"""Validation results as JSON files."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ...parameters.errors import FileError
 
-# Results that can be written to JSON: dataclasses of numbers, words, arrays and one another.
+# Dataclasses that can be written to JSON: numbers, strings, arrays and nested records.
 
 
 def plain(value: Any) -> Any:
@@ -57,9 +57,9 @@ def read_result(kind: type[Result], path: Path) -> Result:
         table = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise FileError(f"{path}: is not a result of validation ({problem}).") from problem
-    found = table.pop("kind", None) if isinstance(table, dict) else None
-    if found != kind.__name__:
-        raise FileError(f"{path}: kind = {found!r}; expected '{kind.__name__}'.")
+    name = table.pop("kind", None) if isinstance(table, dict) else None
+    if name != kind.__name__:
+        raise FileError(f"{path}: kind = {name!r}; expected '{kind.__name__}'.")
     try:
         return TypeAdapter(kind).validate_python(table)
     except ValidationError as problem:

@@ -64,15 +64,15 @@ class Calibrated:
 
     def smallest_p(self, bins: int = 10) -> tuple[str, float]:
         """The number furthest from uniform, and its p-value times the number of tests (Bonferroni)."""
-        found = self.p_values(bins)
-        name = min(found, key=lambda one: found[one])
-        return name, min(1.0, found[name] * len(found))
+        p_values = self.p_values(bins)
+        name = min(p_values, key=lambda number: p_values[number])
+        return name, min(1.0, p_values[name] * len(p_values))
 
     def ecdf(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Share of ranks up to each rank, and what is expected: arrays (draws,)."""
         ranks = np.arange(self.draws)
-        found = np.searchsorted(np.sort(self._of(name)), ranks, side="right") / len(self.ranks)
-        return found, (ranks + 1.0) / (self.draws + 1.0)
+        cumulative = np.searchsorted(np.sort(self._of(name)), ranks, side="right") / len(self.ranks)
+        return cumulative, (ranks + 1.0) / (self.draws + 1.0)
 
     def band(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Simultaneous band (draws,), (draws,) that the whole ECDF of uniform ranks stays in with this probability."""

@@ -1,4 +1,4 @@
-"""Reports that a trial could have printed if the model were true: every result drawn from its own likelihood.
+"""Synthetic reports: every result drawn from its own likelihood, given the model.
 
 Counts are binomial, survival rates normal on the complementary log-log scale, medians and other numbers log-normal with
 the error that `likelihood` gives them (two halves of different width where the interval is not symmetric); the interval
@@ -95,18 +95,18 @@ def draw_values(item: Item, models: np.ndarray, rng: np.random.Generator, *, tem
     known = np.where(np.isnan(models), 1.0, models)
     if item.kind == "rate":
         drawn = cloglog(known) + wider * _rate_errors(item, known) * rng.standard_normal(models.shape)
-        found = 100.0 * np.exp(-np.exp(drawn))
-        found = np.clip(found, 100.0 * _LEAST, 100.0 * _MOST)
+        values = 100.0 * np.exp(-np.exp(drawn))
+        values = np.clip(values, 100.0 * _LEAST, 100.0 * _MOST)
     elif item.unit == "%":
         n = _patients(item, tempered)
-        found = 100.0 * rng.binomial(n, np.clip(known / 100.0, 1e-4, 1.0 - 1e-4)) / n
+        values = 100.0 * rng.binomial(n, np.clip(known / 100.0, 1e-4, 1.0 - 1e-4)) / n
     else:
         above, below = (wider * error for error in _log_errors(item))
         # a report below the model is judged by the side of its interval that is above it, and the other way round
         under = rng.random(models.shape) < above / (above + below)
         size = np.abs(rng.standard_normal(models.shape))
-        found = np.clip(known, 1e-6, 1e6) * np.exp(np.where(under, -above, below) * size)
-    return np.where(np.isnan(models), np.nan, found)
+        values = np.clip(known, 1e-6, 1e6) * np.exp(np.where(under, -above, below) * size)
+    return np.where(np.isnan(models), np.nan, values)
 
 
 def probability(item: Item, models: np.ndarray) -> np.ndarray:

@@ -203,7 +203,7 @@ def test_what_cannot_be_fitted_is_an_error_that_says_why() -> None:
         replace(model, typical=np.ones(2))
     with pytest.raises(RangeError, match="typical c_max is -1"):
         replace(model, typical=-np.ones(6))
-    with pytest.raises(InputError, match="omega is no covariance"):
+    with pytest.raises(InputError, match="omega is not a covariance matrix"):
         replace(model, omega=-np.eye(6))
     with pytest.raises(UnknownNameError, match="cellular kinetics"):
         CellularKinetics("flc")
