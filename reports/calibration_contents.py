@@ -24,7 +24,7 @@ from ..fitting.validation.user_evidence import UserValidation, validate_user_evi
 from ..model.therapy import read_therapies, read_therapy
 from ..trials.prevalence_projection import TwoPopulations, project_both
 from .figures.labels import number_text
-from .run_folder import RunFolder
+from .run_files import RunFolder
 
 # Names that a reader can take in at a glance, for free numbers and for reported results, in a report on a fit.
 

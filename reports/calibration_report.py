@@ -42,7 +42,7 @@ from .calibration_sections import (
 from .figures.predictive import PredictedRow
 from .figures.validation import coverage_picture, ranks_picture, recovery_picture
 from .report import Report, Section, Table, write_report
-from .run_folder import RunFolder, new_run
+from .run_files import RunFolder, new_run
 
 # Sections of the report on a fit: validation, and both ways to make virtual patients.
 

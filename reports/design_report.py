@@ -17,8 +17,7 @@ from .figures.picture import Picture
 from .figures.power_curve import AssuranceToDraw, PowerToDraw, effect_picture_of_draws, power_picture
 from .figures.survival import survival_picture
 from .report import Report, Section, Table, aligned, columns, write_report
-from .run_files import NumberRow, write_numbers
-from .run_folder import RunFolder, new_run
+from .run_files import NumberRow, RunFolder, new_run, write_numbers
 from .settings import Settings
 
 ENDPOINTS = {

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from ..fitting.calibration.calibration import Calibration, is_file
 from .figures.picture import Picture
-from .report import Report, Section, Table, aligned, cell_text, write_report
-from .run_files import NumberRow, write_numbers
-from .run_folder import new_run
+from .report import Report, SavedPicture, Section, Table, aligned, cell_text, columns
+from .run_files import NumberRow, new_run, write_run
 from .settings import Settings
 
 
@@ -82,7 +81,7 @@ class ExperimentReport:
     for_reference: Sequence[str] = ()
 
     @property
-    def pictures(self) -> list[Picture]:
+    def pictures(self) -> list[Picture | SavedPicture]:
         """Every picture, in the order of the sections."""
         return [picture for section in self.sections for picture in section.pictures]
 
@@ -123,26 +122,18 @@ def run_experiment(settings: Settings, name: str, report: Reporter, *, inputs: S
             sections.append(Section("What was given", tables=[Table("Given", ("arms", "read as"), answer.given)]))
         for sentence in answer.sentences:
             settings.say(sentence)
-        for table in (table for section in sections for table in section.tables):
+        tables = [table for section in sections for table in section.tables]
+        for table in tables:
             if table.title not in answer.for_reference:
                 cells = [tuple(map(cell_text, row)) for row in table.rows]
                 settings.say(f"\n{table.title}\n{aligned(table.columns, cells)}")
-            folder.write_table(
-                file_name(table.title), {name: [row[i] for row in table.rows] for i, name in enumerate(table.columns)}
-            )
-        for picture in answer.pictures:
-            folder.save(picture)
-        write_numbers(folder, answer.numbers)
         folder.write_json("calibration", {"name": calibration.name, "about": calibration.about})
-        page = Report(
-            title=answer.title,
-            subtitle=answer.subtitle,
-            intro="\n\n".join(answer.sentences),
-            notices=answer.notices,
-            sections=sections,
-            manifest=folder.manifest(),
+        write_run(
+            folder,
+            Report(answer.title, answer.subtitle, "\n\n".join(answer.sentences), sections, answer.notices),
+            tables=[(file_name(table.title), columns(table.columns, table.rows)) for table in tables],
+            numbers=answer.numbers,
         )
-        write_report(folder.path / "report.html", page)
     return folder.path
 
 

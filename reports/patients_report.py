@@ -37,7 +37,7 @@ from .figures.own_population import (
 )
 from .figures.picture import Picture
 from .report import Report, Section, Table, aligned, write_report
-from .run_folder import RunFolder, new_run
+from .run_files import RunFolder, new_run
 from .settings import Progress
 
 # Does the model describe a user's patients? Shrinkage, residuals, and the numbers of a visual predictive check.

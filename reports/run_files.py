@@ -1,17 +1,40 @@
-"""What a run leaves for others to read: its numbers as CSV, its manifest, its report."""
+"""The files of a run: its folder, complete or not there at all, with a manifest, its numbers as CSV, and its report."""
 
 import csv
+import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import platform
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..model.solution import Failure
 from ..parameters.errors import FileError, InputError, RangeError
-from .run_folder import MANIFEST, RunFolder
-from .saved_report import REPORT, SavedReport, read_report
+from ..parameters.versions import version_of
+from .figures.checks import check_name
+from .figures.columns import Columns, write_csv
+from .figures.picture import Picture
+from .report import (
+    PICTURE_FILES,
+    REPORT,
+    Report,
+    SavedPicture,
+    jsonable,
+    read_report,
+    write_picture,
+    write_report,
+)
 
+LIBRARIES = ("numpy", "scipy", "llvmlite", "pint", "matplotlib")
+MANIFEST = "manifest.json"
 NUMBERS = "numbers.csv"
 KINDS: Mapping[str, str] = {
     "parameters": "about parameters",
@@ -19,18 +42,181 @@ KINDS: Mapping[str, str] = {
     "patients": "between patients",
     "": "without an interval",
 }
-"""What an interval is about: what the evidence leaves open, a trial of that size, or how patients differ."""
-_NEEDED = {"command": str, "perdure": str, "seeds": dict, "inputs": list, "failures": list}  # of a manifest
+"""What an interval is about: the posterior of the parameters, a trial of that size, or differences between patients."""
+_REQUIRED = {"command": str, "perdure": str, "seeds": dict, "inputs": list, "failures": list}  # of a manifest
+
+
+# Writing a folder
+
+
+class RunFolder:
+    """The folder of a run while it is written; `new_run` makes one.
+
+    `path` is a hidden folder until the run has succeeded, and its final place from then on.
+    """
+
+    def __init__(self, path: Path, name: str, command: str, seeds: Mapping[str, object]) -> None:
+        self.path = path
+        self.name = name
+        self.started = datetime.now().astimezone()
+        self._command = command
+        self._seeds = dict(seeds)
+        self._inputs: list[dict[str, object]] = []
+        self._failures: list[object] = []
+        self._timings: dict[str, float] = {}
+
+    def save(self, picture: Picture | SavedPicture) -> tuple[Path, ...]:
+        """Save a picture as SVG, PNG, CSV and TXT."""
+        for suffix in PICTURE_FILES:
+            self._free(f"{picture.name}.{suffix}")
+        return write_picture(picture, self.path)
+
+    def write_table(self, name: str, columns: Columns) -> Path:
+        """Write columns of equal length to NAME.csv."""
+        return write_csv(self._free(f"{check_name(name, 'table')}.csv"), columns)
+
+    def write_json(self, name: str, value: object) -> Path:
+        """Write a value to NAME.json; see `jsonable` for numbers that JSON does not know."""
+        path = self._free(f"{check_name(name, 'file')}.json")
+        path.write_text(_json_text(value), encoding="utf-8", newline="\n")
+        return path
+
+    def note_input(self, path: str | Path) -> None:
+        """Record a file that the run has read in the manifest, with its checksum."""
+        file = Path(path)
+        if not file.is_file():
+            raise FileError(f"{file}: there is no such file to note as an input.")
+        self._inputs.append({"path": str(path), "bytes": file.stat().st_size, "sha256": sha256(file)})
+
+    def note_seeds(self, seeds: Mapping[str, object]) -> None:
+        """Record further seeds in the manifest, by their purpose."""
+        self._seeds.update(seeds)
+
+    def note_failures(self, failures: Iterable[object]) -> None:
+        """Record failures in the manifest: failed patients, or sentences, or mappings.
+
+        A failed patient also gets a file in the folder `failures`, for `perdure reproduce`.
+        """
+        for failure in failures:
+            if isinstance(failure, Failure):
+                file = failure.write(self.path / "failures").relative_to(self.path).as_posix()
+                failure = {"patient": failure.patient, "reason": failure.reason, "day": failure.day, "file": file}
+            self._failures.append(failure)
+
+    @contextmanager
+    def timed(self, block: str) -> Iterator[None]:
+        """Time the block; the seconds of blocks with the same name add up."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._timings[block] = self._timings.get(block, 0.0) + time.perf_counter() - start
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest as it stands now, with the files written so far."""
+        now = datetime.now().astimezone()
+        files = sorted(path for path in self.path.rglob("*") if path.is_file() and path.name != MANIFEST)
+        return jsonable(
+            {
+                "name": self.name,
+                "command": self._command,
+                "perdure": version_of("perdure"),
+                "python": platform.python_version(),
+                "libraries": {name: version_of(name) for name in LIBRARIES},
+                "platform": platform.platform(),
+                "seeds": self._seeds,
+                "started": self.started.isoformat(timespec="seconds"),
+                "ended": now.isoformat(timespec="seconds"),
+                "seconds": round((now - self.started).total_seconds(), 3),
+                "timings": {block: round(seconds, 3) for block, seconds in self._timings.items()},
+                "inputs": self._inputs,
+                "outputs": [
+                    {
+                        "path": path.relative_to(self.path).as_posix(),
+                        "bytes": path.stat().st_size,
+                        "sha256": sha256(path),
+                    }
+                    for path in files
+                ],
+                "failures": self._failures,
+            }
+        )
+
+    def _free(self, file: str) -> Path:
+        if file == MANIFEST or (self.path / file).exists():
+            raise InputError(f"run {self.name}: there is already a file '{file}'; give each its own name.")
+        return self.path / file
+
+
+@contextmanager
+def new_run(root: str | Path, name: str, command: str, seeds: Mapping[str, object]) -> Iterator[RunFolder]:
+    """Write a run into ROOT/NAME-YYYYmmdd-HHMMSS, which appears only when the block has ended well.
+
+    After an error or Ctrl-C nothing is left behind. If the folder exists, -2, -3 and so on is added.
+
+    Parameters
+    ----------
+    command
+        The command line, or what else started the run.
+    seeds
+        Every seed by its purpose.
+    """
+    check_name(name, "run")
+    parent = Path(root)
+    if parent.exists() and not parent.is_dir():
+        raise FileError(f"{parent}: runs are kept in a folder, and this is a file.")
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise FileError(f"{parent}: this folder for runs cannot be made ({problem}); name another one.") from problem
+    # A sibling, so that the last step is a rename within one file system: it happens wholly or not at all.
+    hidden = parent / f".{name}-{secrets.token_hex(6)}"
+    hidden.mkdir()
+    run = RunFolder(hidden, name, command, seeds)
+    try:
+        yield run
+        (hidden / MANIFEST).write_text(_json_text(run.manifest()), encoding="utf-8", newline="\n")
+        run.path = _renamed(hidden, parent / f"{name}-{run.started:%Y%m%d-%H%M%S}")
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _json_text(value: object) -> str:
+    return json.dumps(jsonable(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _renamed(hidden: Path, wanted: Path) -> Path:
+    for number in count(1):
+        target = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        if target.exists():
+            continue
+        try:
+            return hidden.rename(target)
+        except OSError:
+            # Another run may have taken the name since we looked.
+            if not target.exists():
+                raise
+    raise AssertionError("count() does not end")
+
+
+# Numbers
 
 
 @dataclass(frozen=True)
 class NumberRow:
-    """One number that a run has found.
+    """One number of a run, with its interval.
 
     Parameters
     ----------
     arm, measure, unit
-        What it is of, as in "lenalidomide", "median PFS", "months".
+        As in "lenalidomide", "median PFS", "months".
     value
         Infinite where it was not reached, NaN where it could not be computed.
     low, high
@@ -64,38 +250,19 @@ class NumberRow:
         if self.kind not in KINDS:
             known = ", ".join(f"'{kind}'" for kind in KINDS if kind)
             raise InputError(f"{where}: its interval is of kind '{self.kind}'; known: {known}, or '' without one.")
-        some = not (math.isnan(self.low) and math.isnan(self.high))
-        if some and not self.kind:
+        has_end = not (math.isnan(self.low) and math.isnan(self.high))
+        if has_end and not self.kind:
             known = ", ".join(f"'{kind}'" for kind in KINDS if kind)
             raise InputError(f"{where}: its interval needs a kind; known: {known}.")
         if self.low > self.high:
             raise RangeError(f"{where}: it goes from {self.low:g} to {self.high:g}; write the lower end first.")
-        if not 0.0 < self.level < 1.0 and (some or not math.isnan(self.level)):
+        if not 0.0 < self.level < 1.0 and (has_end or not math.isnan(self.level)):
             raise RangeError(f"{where}: its interval has level {self.level:g}; expected 0.95 for 95 %, or the like.")
 
     @property
     def has_interval(self) -> bool:
         """Whether both ends of an interval are known."""
         return not (math.isnan(self.low) or math.isnan(self.high))
-
-
-@dataclass(frozen=True, eq=False)
-class SavedRun:
-    """The folder of a run as it was read; `numbers` is None if it has left none."""
-
-    path: Path
-    manifest: Mapping[str, Any]
-    numbers: tuple[NumberRow, ...] | None
-
-    @property
-    def name(self) -> str:
-        """Name of its folder."""
-        return self.path.resolve().name
-
-    @property
-    def report(self) -> SavedReport:
-        """Its report, read anew with all pictures; FileError if it has left none."""
-        return read_report(self.path / REPORT)
 
 
 class _Interval(Protocol):
@@ -117,7 +284,7 @@ def estimate_rows(
 ) -> tuple[NumberRow, ...]:
     """The numbers of a projection by name, as in {"median PFS, months": Estimate(...)}.
 
-    What stands after the last comma of a name is the unit.
+    The text after the last comma of a name is the unit.
     """
     rows = []
     for name, number in numbers.items():
@@ -127,20 +294,87 @@ def estimate_rows(
 
 
 def write_numbers(folder: RunFolder, rows: Sequence[NumberRow]) -> Path | None:
-    """Write numbers.csv: floats so that they come back bit for bit, infinity as NR (not reached), nothing for NaN.
+    """Write numbers.csv: floats with every digit, so that they read back exactly, infinity as NR, NaN as nothing.
 
     Without rows there is no file, and None is returned.
 
     Raises
     ------
     InputError
-        If there are two rows of the same arm, measure, unit and kind; or if it was written before.
+        If two rows have the same arm, measure, unit and kind; or if the file was written before.
     """
     if not rows:
         return None
     _check_single(rows, f"run {folder.name}", InputError)
     columns = {field.name: [_text(getattr(row, field.name)) for row in rows] for field in fields(NumberRow)}
     return folder.write_table(NUMBERS.removesuffix(".csv"), columns)
+
+
+def _check_single(rows: Iterable[NumberRow], where: str, error: type[InputError]) -> None:
+    seen: set[tuple[str, ...]] = set()
+    for row in rows:
+        key = (row.arm, row.measure, row.unit, row.kind)
+        if key in seen:
+            unit = row.unit or "no unit"
+            raise error(f"{where}: '{row.arm}: {row.measure}' ({unit}, {KINDS[row.kind]}) stands there twice.")
+        seen.add(key)
+
+
+def _text(value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    if math.isnan(value):
+        return ""
+    return "NR" if value == math.inf else repr(float(value))
+
+
+def write_run(
+    folder: RunFolder, report: Report, *, tables: Iterable[tuple[str, Columns]] = (), numbers: Sequence[NumberRow] = ()
+) -> Path:
+    """Write everything that a run leaves: tables as CSV, the pictures of the report, numbers.csv, and the report.
+
+    Parameters
+    ----------
+    report
+        Entries of its manifest are added to those of the run, which know every file but the report itself.
+    tables
+        Name of the file without its suffix, and the columns.
+
+    Returns
+    -------
+    Path
+        The report as HTML.
+    """
+    for name, columns in tables:
+        folder.write_table(name, columns)
+    for picture in report.pictures:
+        folder.save(picture)
+    write_numbers(folder, numbers)
+    return write_report(
+        folder.path / "report.html", replace(report, manifest={**folder.manifest(), **report.manifest})
+    )
+
+
+# Reading runs
+
+
+@dataclass(frozen=True, eq=False)
+class SavedRun:
+    """A run as it was read from its folder; `numbers` is None if it has none."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    numbers: tuple[NumberRow, ...] | None
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return self.path.resolve().name
+
+    @property
+    def report(self) -> Report:
+        """Its report with all pictures; FileError if it has none."""
+        return read_report(self.path / REPORT)
 
 
 def read_run(path: str | Path) -> SavedRun:
@@ -157,8 +391,8 @@ def read_run(path: str | Path) -> SavedRun:
     return SavedRun(folder, manifest, _read_numbers(numbers) if numbers.exists() else None)
 
 
-def reports_of(runs: Sequence[SavedRun]) -> list[SavedReport]:
-    """Their reports; of several, each says in its subtitle which run it is."""
+def reports_of(runs: Sequence[SavedRun]) -> list[Report]:
+    """The reports of runs; of several, each names its run in the subtitle."""
     reports = [run.report for run in runs]
     if len(runs) == 1:
         return reports
@@ -179,8 +413,8 @@ def read_runs(paths: Sequence[str | Path]) -> tuple[SavedRun, ...]:
 
 def _read_manifest(folder: Path) -> Mapping[str, Any]:
     if not folder.is_dir():
-        found = "this is a file" if folder.exists() else "there is no such folder"
-        raise FileError(f"{folder}: {found}; expected the folder of a run, as in runs/overview-20260101-120000.")
+        problem = "this is a file" if folder.exists() else "there is no such folder"
+        raise FileError(f"{folder}: {problem}; expected the folder of a run, as in runs/overview-20260101-120000.")
     file = folder / MANIFEST
     if not file.is_file():
         inside = sorted(entry.parent.name for entry in folder.glob(f"*/{MANIFEST}"))
@@ -190,8 +424,8 @@ def _read_manifest(folder: Path) -> Mapping[str, Any]:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise FileError(f"{file}: it cannot be read as a manifest ({problem}).") from problem
-    known = manifest if isinstance(manifest, dict) else {}
-    missing = [key for key, kind in _NEEDED.items() if not isinstance(known.get(key), kind)]
+    entries = manifest if isinstance(manifest, dict) else {}
+    missing = [key for key, kind in _REQUIRED.items() if not isinstance(entries.get(key), kind)]
     if missing:
         raise FileError(f"{file}: it is no whole manifest of a run; missing or broken: {', '.join(missing)}.")
     return manifest
@@ -223,24 +457,6 @@ def _read_row(line: Sequence[str], where: str) -> NumberRow:
         raise FileError(f"{where}: {problem}") from problem
     except ValueError as problem:
         raise FileError(f"{where}: {problem}; expected a number, NR, or nothing.") from problem
-
-
-def _check_single(rows: Iterable[NumberRow], where: str, error: type[InputError]) -> None:
-    seen: set[tuple[str, ...]] = set()
-    for row in rows:
-        key = (row.arm, row.measure, row.unit, row.kind)
-        if key in seen:
-            unit = row.unit or "no unit"
-            raise error(f"{where}: '{row.arm}: {row.measure}' ({unit}, {KINDS[row.kind]}) stands there twice.")
-        seen.add(key)
-
-
-def _text(value: str | float) -> str:
-    if isinstance(value, str):
-        return value
-    if math.isnan(value):
-        return ""
-    return "NR" if value == math.inf else repr(float(value))
 
 
 def _number(text: str) -> float:

@@ -19,7 +19,7 @@ from perdure.model.solution import WHAT, Failure
 from perdure.model.system.system import Flow, State, System, symbol
 from perdure.parameters.errors import FileError, InputError
 from perdure.parameters.patients import draw, make_patients
-from perdure.reports.run_folder import new_run
+from perdure.reports.run_files import new_run
 
 N, SICK = 4, 2
 CATALOGUE = read_catalogue()

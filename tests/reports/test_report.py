@@ -13,11 +13,20 @@ import numpy as np
 import pytest
 
 from perdure.parameters.errors import FileError, InputError
-from perdure.reports import run_folder
+from perdure.reports import run_files
 from perdure.reports.figures.picture import Picture
 from perdure.reports.figures.shares import shares_picture
-from perdure.reports.report import NOT_ADVICE, Report, Section, Table, cell_text, report_html, write_report
-from perdure.reports.run_folder import jsonable, new_run
+from perdure.reports.report import (
+    NOT_ADVICE,
+    Report,
+    Section,
+    Table,
+    cell_text,
+    jsonable,
+    report_html,
+    write_report,
+)
+from perdure.reports.run_files import new_run
 
 SEEDS = {"virtual patients": 1, "posterior": 2}
 
@@ -214,7 +223,7 @@ def test_runs_of_the_same_second_get_numbers(tmp_path: Path) -> None:
         hidden = tmp_path / ".hidden"
         hidden.mkdir()
         (hidden / "file").write_text("", encoding="utf-8")
-        paths.append(run_folder._renamed(hidden, wanted).name)
+        paths.append(run_files._renamed(hidden, wanted).name)
     assert paths == [wanted.name, f"{wanted.name}-2", f"{wanted.name}-3"]
 
 
@@ -247,4 +256,4 @@ def test_what_a_run_cannot_write_is_refused_in_words(tmp_path: Path) -> None:
 
 
 def test_a_library_that_is_not_installed_is_unknown() -> None:
-    assert run_folder.version_of("a-library-that-nobody-has") == "not installed"
+    assert run_files.version_of("a-library-that-nobody-has") == "not installed"

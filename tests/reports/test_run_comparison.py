@@ -20,8 +20,7 @@ from perdure.reports.run_comparison import (
     comparison_report,
     lines,
 )
-from perdure.reports.run_files import NumberRow, read_run, write_numbers
-from perdure.reports.run_folder import new_run
+from perdure.reports.run_files import NumberRow, new_run, read_run, write_numbers
 
 INF, NAN = math.inf, math.nan
 NONE = NumberRow("none", "median PFS", 8.8, 5.9, 11.9, "months", 0.95, "parameters")

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from perdure.parameters.errors import InputError, RangeError
-from perdure.reports.run_files import NumberRow, estimate_rows, read_run, write_numbers
-from perdure.reports.run_folder import new_run
+from perdure.reports.run_files import NumberRow, estimate_rows, new_run, read_run, write_numbers
 
 INF, NAN = math.inf, math.nan
 NONE = NumberRow("none", "median PFS", 8.8, 5.9, 11.9, "months", 0.95, "parameters")

@@ -20,10 +20,17 @@ from perdure.parameters.errors import FileError, InputError
 from perdure.reports import report as report_module
 from perdure.reports.figures.picture import Picture
 from perdure.reports.figures.shares import shares_picture
-from perdure.reports.report import Report, Section, Table, report_html, write_html, write_report
-from perdure.reports.run_files import read_run
-from perdure.reports.run_folder import new_run
-from perdure.reports.saved_report import read_report, table_csv
+from perdure.reports.report import (
+    Report,
+    Section,
+    Table,
+    read_report,
+    report_html,
+    table_csv,
+    write_html,
+    write_report,
+)
+from perdure.reports.run_files import new_run, read_run
 
 ODD = (
     ("a", 97, 34.9, "26 to 44", math.nan, None),
@@ -116,6 +123,13 @@ def test_the_html_that_is_made_again_is_the_first_one_bit_for_bit(drawn: Path, t
 def test_what_is_written_is_what_the_report_alone_gives(tmp_path: Path) -> None:
     own = report(sections=[Section("S", "", [picture()], [Table("Odd", HEAD, ODD)])])
     assert write_report(tmp_path / "report.html", own).read_text(encoding="utf-8") == report_html(own)
+
+
+def test_a_report_that_was_read_is_written_elsewhere_bit_for_bit(drawn: Path, tmp_path: Path) -> None:
+    write_report(tmp_path / "again" / "report.html", read_report(drawn / "report.json"))
+    written = {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()}
+    assert written == {name: (drawn / name).read_bytes() for name in written}
+    assert written.keys() == {path.name for path in drawn.iterdir()} - {"manifest.json"}
 
 
 def test_a_large_drawing_comes_back_as_the_same_png(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
