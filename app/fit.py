@@ -1,5 +1,6 @@
 """`perdure fit`: the calibration from scratch, or the report on one that is there."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -26,10 +27,11 @@ def fit(
 ) -> None:
     """Fit all evidence jointly from scratch, or with --report show what a fit rests on. Half an hour or more."""
     if report:
+        from perdure.reports.assessed_fit import SIZES
         from perdure.reports.calibration_report import write_fit_report
 
         with bar() as feed:
-            folder = write_fit_report(calibration, runs, progress=feed)
+            folder = write_fit_report(calibration, runs, sizes=replace(SIZES, progress=feed))
         say(f"Report: {folder / 'report.html'}")
         return
     from perdure.fitting.calibration.problem import Sizes

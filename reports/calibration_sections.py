@@ -1,4 +1,4 @@
-"""Sections of the report on a fit: hierarchy, identifiability, and what the data cannot say."""
+"""Sections of the report on a fit: from the evidence to its goodness of fit, identifiability, and its limits."""
 
 import math
 from collections import Counter, defaultdict
@@ -14,7 +14,7 @@ from ..fitting.identifiability.profile import Profile
 from ..fitting.identifiability.verdict import Verdict, counted
 from ..fitting.observations import Item, Study
 from ..fitting.studies import in_conflict
-from .calibration_contents import FitContents, number_label, result_label
+from .assessed_fit import AssessedFit, number_label, result_label
 from .figures.forest import EffectRowToDraw, effect_picture, fit_picture
 from .figures.heat_map import correlation_picture, pull_picture
 from .figures.identifiability import profile_picture
@@ -24,23 +24,23 @@ from .figures.predictive import PredictedRow, predicted_picture
 from .figures.rows import FitRowToDraw
 from .report import Section, Table
 
-# Sections of the report on a fit: evidence, prior-predictive check, search, posterior, and fit.
+# Evidence, prior, optimisation, posterior, goodness of fit
 
 
-RIGHT, ENOUGH = 1.05, 400.0
-"""R-hat above the first and effective draws below the second are said aloud (Vehtari 2021 ask for 1.01 and 400)."""
+LARGEST_R_HAT, SMALLEST_ESS = 1.05, 400.0
+"""R-hat above the first and effective sample sizes below the second get a notice (Vehtari 2021: 1.01 and 400)."""
 POOR = 2.0
-"""An emulator whose error is so many times what was expected is said aloud."""
+"""An emulator error beyond this multiple of its expectation gets a notice."""
 
 
-def evidence_section(found: FitContents) -> Section:
-    """Every fitted result, conflicts, and what is not in the likelihood."""
+def evidence_section(fit: AssessedFit) -> Section:
+    """Fitted results, conflicting reports, and results outside the likelihood."""
     fitted = [
-        (found.results[item.id], item.text, _count(item), item.weight, item.kind.replace("_", " "), item.origin)
-        for _, item in found.problem.fitted
+        (fit.results[item.id], item.text, _count(item), item.weight, item.kind.replace("_", " "), item.origin)
+        for _, item in fit.problem.fitted
     ]
-    every = [(study, item) for study in found.problem.studies for item in study.items]
-    used = {item.id for item in found.problem.items}
+    every = [(study, item) for study in fit.problem.studies for item in study.items]
+    used = {item.id for item in fit.problem.items}
     left = [
         (study.study, f"{item.endpoint.replace('_', ' ')}{', ' + item.group if item.group else ''}", item.text,
          item.role, _why(item, bool(item.scenario or study.product)), ", ".join(item.rows))
@@ -48,32 +48,30 @@ def evidence_section(found: FitContents) -> Section:
     ]  # fmt: skip
     roles = Counter(item.role for _, item in every)
     conflicts = [
-        (name.replace("_", " "), found.results.get(item.id, item.id), item.text, _count(item), item.weight,
+        (name.replace("_", " "), fit.results.get(item.id, item.id), item.text, _count(item), item.weight,
          1.0 / math.sqrt(item.weight) if item.weight else float("inf"), item.note)
-        for name, items in in_conflict(found.problem.studies).items() for item in items
+        for name, items in in_conflict(fit.problem.studies).items() for item in items
     ]  # fmt: skip
-    lighter = sum(item.weight < 1.0 for item in found.problem.items)
-    text = f"""{len(found.problem.items)} results of {len({study.name for study, _ in found.problem.fitted})} studies
-    are
-    in the likelihood, all at once. A weight below one ({lighter} results) multiplies the log-likelihood: the result
-    shares
-    patients with another one, or leaves much unsaid. Where the number of patients was not reported, a percentage counts
-    as of ten patients.
+    downweighted = sum(item.weight < 1.0 for item in fit.problem.items)
+    text = f"""The likelihood holds {len(fit.problem.items)} results of
+    {len({study.name for study, _ in fit.problem.fitted})} studies jointly. A weight below one ({downweighted} results)
+    multiplies the log-likelihood of a result that shares patients with another result, or whose report is incomplete.
+    Where the number of patients was not reported, a percentage counts as of ten patients.
 
     Of {sum(roles.values())} collected results {roles["fit"]} have the role 'fit', {roles["check"]} the role 'check'
-    (computed and compared, never fitted), {roles["outcome"]} the role 'outcome' (they decide the models of death and
+    (predicted and compared, never fitted), {roles["outcome"]} the role 'outcome' (they inform the models of death and
     toxicity, after this fit) and {roles["context"]} the role 'context' (not computed). The last table
     says why each of these is not in the likelihood, as far as its note says it.
 
-    Reports that contradict each other are all kept. Their errors are multiplied by the Birge ratio of the group, or
-    more if they are of the same patients, so that none of them was chosen."""
-    head = ("conflict", "result", "reported", "patients", "weight", "errors wider by", "note")
+    Reports that contradict each other are all kept. Their standard errors are multiplied by the Birge ratio of the
+    group, or by more if they are of the same patients."""
+    head = ("conflict", "result", "reported", "patients", "weight", "standard error times", "note")
     tables = [
         Table("In the likelihood", ("result", "reported", "patients", "weight", "kind", "origin"), fitted),
-        Table("Conflicts, and how far they were widened", head, conflicts, "" if conflicts else "None."),
-        Table("Not in the likelihood", ("study", "result", "reported", "role", "why, or what is noted", "rows"), left),
+        Table("Conflicting reports, with inflated errors", head, conflicts, "" if conflicts else "None."),
+        Table("Not in the likelihood", ("study", "result", "reported", "role", "reason or note", "rows"), left),
     ]
-    return Section("The evidence", dedented(text), tables=tables)
+    return Section("Evidence", dedented(text), tables=tables)
 
 
 def _count(item: Item) -> str:
@@ -84,83 +82,87 @@ def _why(item: Item, treated: bool) -> str:
     if item.role == "fit":
         return "the model does not compute it"
     if item.role == "outcome":
-        return item.note or "decides a model of death or toxicity, after this fit"
+        return item.note or "informs a model of death or toxicity, after this fit"
     computed = item.role == "check" or (can_predict(item) and treated)
     return item.note or ("held out" if computed else "the model does not compute it")
 
 
-def prior_section(found: FitContents) -> Section:
-    """What the model says before any evidence."""
-    checks = found.assessed.prior
-    out = [one for one in checks if not one.inside]
+def prior_section(fit: AssessedFit) -> Section:
+    """Predictions of the model before any evidence."""
+    checks = fit.assessment.prior
+    outside = [check for check in checks if not check.inside]
     rows = [
         PredictedRow(
-            found.results[one.item.id], one.item.unit, _reported(one.item), one.median, (one.low,), (one.high,),
-            one.inside, one.item.kind == "median_not_reached",
+            fit.results[check.item.id], check.item.unit, _reported(check.item), check.median, (check.low,),
+            (check.high,), check.inside, check.item.kind == "median_not_reached",
         )
-        for one in checks
+        for check in checks
     ]  # fmt: skip
-    text = f"""The model was simulated at {found.points.prior} draws of the prior, before any result was used. Blue is
-    the central 95 % of what it said of each result, without the sampling error of the trial; a report outside it is one
-    that the prior found surprising. A wide interval is not a fault: the prior should let the evidence speak.
+    text = f"""The model was simulated at {fit.points.prior} draws of the prior, before any result was used. Blue is
+    the central 95 % prior predictive interval of each result, without the sampling error of the trial; the prior did
+    not expect a report outside it. A wide interval is not a fault: the prior should let the evidence speak.
 
-    {len(checks) - len(out)} of {len(checks)} reports lie inside. Surprising:
-    {listed(found.results[o.item.id] for o in out)}."""
+    {len(checks) - len(outside)} of {len(checks)} reports lie inside. Outside:
+    {listed(fit.results[check.item.id] for check in outside)}."""
     table = Table(
-        "Surprising before the fit", ("result", "reported", "prior median", "2.5 %", "97.5 %", "share of draws below"),
-        [(found.results[o.item.id], o.item.text, o.median, o.low, o.high, o.place) for o in out],
-    )  # fmt: skip
-    pictures = predicted_pictures(rows, "prior_check", "Before any evidence: prior-predictive intervals", (0.95,))
-    return Section("Prior-predictive check", dedented(text), pictures, [table] if out else [])
+        "Outside the prior predictive interval",
+        ("result", "reported", "prior median", "2.5 %", "97.5 %", "share of draws below"),
+        [
+            (fit.results[check.item.id], check.item.text, check.median, check.low, check.high, check.place)
+            for check in outside
+        ],
+    )
+    pictures = predicted_pictures(rows, "prior_check", "Before any evidence: prior predictive intervals", (0.95,))
+    return Section("Prior predictive check", dedented(text), pictures, [table] if outside else [])
 
 
-def search_section(found: FitContents) -> Section:
-    """How many searches ended at the same place."""
-    about, ways = found.calibration.about, found.about("search")
-    rows = [(way, *counts) for way, counts in ways.items() if isinstance(counts, list | tuple) and len(counts) == 2]
-    settings = [
-        (key.replace("_", " "), str(value)) for key, value in found.about("settings").items()
-    ]  # fmt: skip
-    text = f"""Searches started at {found.problem.space.size}-dimensional points spread over the prior and climbed the
-    emulated posterior, some by its gradient and some by CMA-ES, which knows no gradient. One that ends elsewhere than
-    the
-    best has stuck at a lower hill; if few agree, the optimum may not be the highest there is.
+def search_section(fit: AssessedFit) -> Section:
+    """How many optimisations ended at the same optimum."""
+    about, methods = fit.calibration.about, fit.about("search")
+    rows = [
+        (method, *counts) for method, counts in methods.items() if isinstance(counts, list | tuple) and len(counts) == 2
+    ]
+    settings = [(key.replace("_", " "), str(value)) for key, value in fit.about("settings").items()]
+    text = f"""The emulated log posterior was maximised from {fit.problem.space.size}-dimensional starting points spread
+    over the prior, by gradient ascent and by CMA-ES, which needs no gradient. A search that ends below the best one has
+    found a local optimum; if few agree, the optimum may not be the global one.
 
     {about.get("starts", "The calibration does not say how its searches ended.")} The model itself was evaluated at
-    {about.get("evaluations", len(found.points.design))} points, each among other virtual patients; in rounds the points
-    moved from the prior to the posterior."""
-    head = ("way", "reached the best optimum", "searches")
-    return Section("The search", dedented(text), tables=[
-        *([Table("Starts that agree", head, rows)] if rows else []),
+    {about.get("evaluations", len(fit.points.design))} points, each with other virtual patients; from round to round the
+    points moved from the prior to the posterior."""
+    head = ("method", "reached the best optimum", "searches")
+    return Section("Optimisation", dedented(text), tables=[
+        *([Table("Starting points that reach the best optimum", head, rows)] if rows else []),
         Table("Settings of the fit", ("setting", "value"), settings),
     ])  # fmt: skip
 
 
-def posterior_section(found: FitContents) -> Section:
-    """Two samplers, their agreement, correlations, and how good the emulator is."""
-    sampling = found.about("sampling")
+def posterior_section(fit: AssessedFit) -> Section:
+    """Two samplers and their agreement, correlations, and the error of the emulator."""
+    sampling = fit.about("sampling")
     words = str(sampling.get("agreement", "The calibration does not say how two samplers agree."))
-    words = _in_words(words, found.numbers)
+    words = _in_words(words, fit.numbers)
     rows = [(key.replace("_", " "), value) for key, value in sampling.items() if key != "agreement"]
-    emulated = emulator_rows(found)
+    emulated = emulator_rows(fit)
     poor = [row for row in emulated if row[-1] > POOR]
-    text = f"""The posterior was sampled twice on the emulator, by ensembles of walkers (emcee) and by sequential Monte
-    Carlo from the prior, which know nothing of each other. R-hat compares chains with each other (1 is perfect); the
-    effective number of draws says how many independent ones they are worth. {words}
+    text = f"""The posterior was sampled twice on the emulator, by an affine-invariant ensemble (emcee) and sequential
+    Monte Carlo from the prior, independently of each other. R-hat compares chains with each other (1 at convergence);
+    the effective sample size is the number of independent draws with the same information. {words}
 
-    Colours show which numbers the evidence has tied together: where two trade off, their combination is known better
-    than either. {" ".join(tie.text for tie in found.assessed.ties[:6])}
+    The correlation matrix shows which estimated parameters the evidence constrains only jointly.
+    {" ".join(tie.text for tie in fit.assessment.ties[:6])}
 
-    Everything here rests on an emulator. At posterior draws that it has not seen, emulated results were compared with
-    simulated ones, on the scale of each (logit for percentages, log otherwise): bias and root mean square error beside
-    what sampling of virtual patients and the emulator's own stated spread make expected. {len(poor)} of {len(emulated)}
-    errors are beyond {POOR:g} times what was expected; the worst: {listed(_row_words(row) for row in emulated[:5])}."""
-    pictures = [correlation_picture(correlations(found.points.draws), found.labels)] if len(found.labels) > 1 else []
+    The posterior rests on an emulator. At posterior draws outside its training points, emulated results were compared
+    with simulated ones, on the scale of each (logit for percentages, log otherwise): bias and root mean square error,
+    beside the error expected from the sampling of virtual patients and the emulator's own predictive spread.
+    {len(poor)} of {len(emulated)} errors are beyond {POOR:g} times the expectation; the largest:
+    {listed(_row_words(row) for row in emulated[:5])}."""
+    pictures = [correlation_picture(correlations(fit.points.draws), fit.labels)] if len(fit.labels) > 1 else []
     head = ("result", "bias", "error", "expected error", "SD of simulated values", "error / expected")
-    return Section("The posterior", dedented(text), pictures, [
-        Table("How well it was sampled", ("diagnostic", "value"), rows),
-        Table("Emulator against model, the worst first", head, emulated),
-        Table("Free numbers", _NUMBERS, _numbers(found), _NUMBERS_NOTE),
+    return Section("Posterior", dedented(text), pictures, [
+        Table("Convergence of the samplers", ("diagnostic", "value"), rows),
+        Table("Emulator against model, largest error first", head, emulated),
+        Table("Estimated parameters", _PARAMETERS, _parameter_rows(fit), _PARAMETERS_NOTE),
     ])  # fmt: skip
 
 
@@ -176,13 +178,13 @@ def _within(study: Study, item: Item) -> str:
     return result_label(study, item).removeprefix(study.study).lstrip(": (").replace("): ", ": ", 1)
 
 
-def emulator_rows(found: FitContents) -> list[tuple[str, float, float, float, float, float]]:
-    """Label, bias, error, expected error, SD and error over expected of every emulated result, the worst first."""
+def emulator_rows(fit: AssessedFit) -> list[tuple[str, float, float, float, float, float]]:
+    """Label, bias, error, expected error, SD, and error over expected of every emulated result, largest ratio first."""
     rows = []
-    for name, one in found.about("emulator").items():
-        if isinstance(one, dict) and name in found.results:
-            ratio = one["error"] / one["expected"] if one["expected"] else float("inf")
-            rows.append((found.results[name], one["bias"], one["error"], one["expected"], one["sd"], ratio))
+    for name, errors in fit.about("emulator").items():
+        if isinstance(errors, dict) and name in fit.results:
+            ratio = errors["error"] / errors["expected"] if errors["expected"] else float("inf")
+            rows.append((fit.results[name], errors["bias"], errors["error"], errors["expected"], errors["sd"], ratio))
     return sorted(rows, key=lambda row: -row[-1])
 
 
@@ -190,62 +192,62 @@ def _row_words(row: tuple[str, float, float, float, float, float]) -> str:
     return f"{row[0]} ({row[-1]:.1f} times)"
 
 
-_NUMBERS = ("number", "meaning", "unit", "prior median", "estimate", "2.5 %", "97.5 %", "decided by evidence, %")
-_NUMBERS_NOTE = """The interval is that of the shipped draws. Decided by evidence: 1 minus posterior over prior
-    variance;
-near 0 the prior speaks alone."""
+_PARAMETERS = ("parameter", "meaning", "unit", "prior median", "estimate", "2.5 %", "97.5 %", "shrinkage, %")
+_PARAMETERS_NOTE = """The interval is that of the shipped draws. Shrinkage: 1 minus the ratio of posterior to prior
+variance; near 0 the posterior is the prior."""
 
 
-def _numbers(found: FitContents) -> list[tuple[object, ...]]:
+def _parameter_rows(fit: AssessedFit) -> list[tuple[object, ...]]:
     rows = []
-    space = found.problem.space
+    space = fit.problem.space
     for name in space.ids:
-        parameter, drawn = space.parameters[name], [draw[name] for draw in found.calibration.draws]
+        parameter, drawn = space.parameters[name], [draw[name] for draw in fit.calibration.draws]
         low, high = np.quantile(drawn, [0.025, 0.975])
-        label = found.numbers[name].removesuffix(", own part")
+        label = fit.numbers[name].removesuffix(", own part")
         rows.append((
             label, parameter.meaning, parameter.unit, parameter.prior.value(0.0) if parameter.prior else float("nan"),
-            found.calibration.estimate[name], float(low), float(high),
-            round(100.0 * found.calibration.shrinkage[name]),
+            fit.calibration.estimate[name], float(low), float(high),
+            round(100.0 * fit.calibration.shrinkage[name]),
         ))  # fmt: skip
     return rows
 
 
-def fit_section(found: FitContents) -> Section:
-    """Reported against model at the estimate."""
-    drawn = found.emulator.models(found.points.draws)
+def fit_section(fit: AssessedFit) -> Section:
+    """Reported results against the model at the estimate."""
+    drawn = fit.emulator.models(fit.points.draws)
     rows, table = [], []
-    for k, (study, item) in enumerate(found.problem.fitted):
-        told = found.calibration.misfits.get(item.id)
-        if told is None:
+    for k, (study, item) in enumerate(fit.problem.fitted):
+        misfit = fit.calibration.misfits.get(item.id)
+        if misfit is None:
             continue
         low, high = (float(x) for x in np.quantile(drawn[:, k], [0.025, 0.975]))
-        table.append((found.results[item.id], item.text, told["model"], low, high, told["misfit"], item.weight))
+        table.append((fit.results[item.id], item.text, misfit["model"], low, high, misfit["misfit"], item.weight))
         if math.isfinite(_reported(item)):
             label = _within(study, item)
             rows.append(FitRowToDraw(
-                study.study, label, item.unit, _reported(item), _known(item.low), _known(item.high), told["model"],
-                min(low, told["model"]), max(high, told["model"]), told["misfit"],
+                study.study, label, item.unit, _reported(item), _or_nan(item.low), _or_nan(item.high), misfit["model"],
+                min(low, misfit["model"]), max(high, misfit["model"]), misfit["misfit"],
             ))  # fmt: skip
     table.sort(key=lambda row: -abs(row[5]))
-    bad = [row for row in table if abs(row[5]) > MISSED]
-    text = f"""Grey is what was reported, blue the model at the estimate, simulated among other virtual patients than
-    those of the fit, with the central 95 % of the emulated posterior. The misfit is a deviance residual in standard
-    errors of the report: positive where the model is above it, and beyond 2 notable.
+    missed = [row for row in table if abs(row[5]) > MISSED]
+    text = f"""Grey: the report. Blue: the model at the estimate, simulated with other virtual patients than those of
+    the fit, with the central 95 % of the emulated posterior. The misfit is a deviance residual in standard errors of
+    the report, positive where the model is above it, and notable beyond 2.
 
-    {len(table) - len(bad)} of {len(table)} results lie within two standard errors. Beyond: {
-        listed(f"{row[0]} ({row[5]:+.1f})" for row in bad)
-    }. With about as many free numbers as results, a good fit is no proof of
-    the model; the sections on validation say more."""
+    {len(table) - len(missed)} of {len(table)} results lie within two standard errors. Beyond: {
+        listed(f"{row[0]} ({row[5]:+.1f})" for row in missed)
+    }. With about as many estimated parameters as results, a good fit is no proof of the model; the sections on
+    validation test it."""
     pictures = []
     for name, words, chosen in (
         ("fit_percentages", "percentages", [row for row in rows if row.unit == "%"]),
         ("fit_times", "times and others", [row for row in rows if row.unit != "%"]),
     ):
         if chosen:
-            pictures.append(fit_picture(chosen, name=name, title=f"What studies report, and the model: {words}"))
+            pictures.append(fit_picture(chosen, name=name, title=f"Reported results and the model: {words}"))
     head = ("result", "reported", "model", "2.5 %", "97.5 %", "misfit", "weight")
-    return Section("The fit", dedented(text), pictures, [Table("Every fitted result, the worst first", head, table)])
+    every = Table("Every fitted result, largest misfit first", head, table)
+    return Section("Goodness of fit", dedented(text), pictures, [every])
 
 
 def predicted_pictures(
@@ -260,64 +262,67 @@ def predicted_pictures(
 
 
 def _reported(item: Item) -> float:
-    return _known(item.value if item.value is not None else item.low if item.low is not None else item.high)
+    return _or_nan(item.value if item.value is not None else item.low if item.low is not None else item.high)
 
 
-def _known(number: float | None) -> float:
+def _or_nan(number: float | None) -> float:
     return float("nan") if number is None else number
 
 
 def listed(words: Iterable[str]) -> str:
-    """Words for a sentence, 'none' if there are none."""
+    """Entries of a list for a sentence, 'none' if it is empty."""
     return "; ".join(words) or "none"
 
 
 def dedented(text: str) -> str:
-    """A text of this file without the spaces before its lines, so that empty lines part its paragraphs."""
+    """The text without the indentation of its lines, so that empty lines separate its paragraphs."""
     return "\n".join(line.strip() for line in text.splitlines())
 
 
+# Partial pooling, identifiability, limits
+
+
 HEADLINES = ("crb_401_pfs_median", "crb_401_orr", "legend_2_pfs_60", "legend_2_cr")
-"""Results whose sensitivities are drawn, of those that were fitted."""
+"""Fitted results whose sensitivities are drawn."""
 PROFILES = 24
-"""Profiles that are drawn: the others are in the table of verdicts."""
-PRIOR_SPEAKS = 0.1
-"""A shrinkage below it: the prior speaks."""
-DISAGREE = 0.05
+"""Profiles that are drawn; the others are in the table of verdicts."""
+UNINFORMED = 0.1
+"""Shrinkage below which a parameter rests on its prior."""
+SIGNIFICANCE = 0.05
+"""Of conflicts between results."""
 
 
-def hierarchy_section(found: FitContents) -> Section:
-    """Class means, deviations of products, and what products without results borrow."""
-    space, draws = found.problem.space, found.points.draws
+def hierarchy_section(fit: AssessedFit) -> Section:
+    """Class means, deviations of products, and products without results that borrow from their class."""
+    space, draws = fit.problem.space, fit.points.draws
     pictures, table = [], []
     for k, family in enumerate(space.families):
         place = len(space.ids) + k
         mean = np.sqrt(SHARE) * draws[:, place]
         rows = [_row("class mean", mean)]
-        table.append((family.name, "class mean", *_three(mean), _taken(draws[:, place]), ""))
+        table.append((family.name, "class mean", *_mean_and_interval(mean), _shrinkage(draws[:, place]), ""))
         for name in family.members:
-            free = name in space.ids
-            drawn = draws @ space.mix[space.ids.index(name)] if free else _borrowed(draws[:, place])
+            estimated = name in space.ids
+            drawn = draws @ space.mix[space.ids.index(name)] if estimated else _borrowed(draws[:, place])
             label = number_label(name).partition(":")[0]
-            rows.append(_row(label + ("" if free else " (borrowed)"), drawn, borrowed=not free))
-            own = _taken(draws[:, space.ids.index(name)]) if free else float("nan")
-            told = "own results" if free else "no result of its own: the class, and its prior around it"
-            table.append((family.name, label, *_three(drawn), own, told))
+            rows.append(_row(label + ("" if estimated else " (borrowed)"), drawn, borrowed=not estimated))
+            own = _shrinkage(draws[:, space.ids.index(name)]) if estimated else float("nan")
+            basis = "own results" if estimated else "no result of its own: the class, and its prior around it"
+            table.append((family.name, label, *_mean_and_interval(drawn), own, basis))
         pictures.append(_family_picture(family, rows, k))
     borrowed = [number_label(name) for name, _ in space.borrowers]
-    text = f"""Numbers of one kind differ from product to product around the mean of their class: in prior SDs a
-    number is
-    the square root of {SHARE:g} times the class plus the square root of {1 - SHARE:g} times its own part. So each
-    result of one product also moves the others. Intervals are the central 95 % of the posterior; zero is the prior
-    median
-    of each product, and a prior alone would reach from -1.96 to 1.96.
+    text = f"""Parameters of the same kind are hierarchical (partially pooled) across products: in prior SDs a parameter
+    is the square root of {SHARE:g} times the mean of its class plus the square root of {1 - SHARE:g} times its own
+    part, so that results of one product inform the others. Intervals are the central 95 % of the posterior; zero is the
+    prior median of each product, and the prior alone would reach from -1.96 to 1.96.
 
-    Without any result of their own, these take what the class says, with its own part at the prior: {listed(borrowed)}.
-    Their intervals are wide, as they should be."""
-    head = ("class", "product", "mean, prior SDs", "2.5 %", "97.5 %", "own part decided, %", "rests on")
+    Products without a result of their own borrow from their class, with their own part at the prior, and have wide
+    intervals: {listed(borrowed)}."""
+    title = "Hierarchical (partially pooled) parameters"
+    head = ("class", "product", "mean, prior SDs", "2.5 %", "97.5 %", "shrinkage of the own part, %", "rests on")
     if not space.families:
-        return Section("The hierarchy", "No number of this fit belongs to a class of products.")
-    return Section("The hierarchy", dedented(text), pictures, [Table("Classes and their products", head, table)])
+        return Section(title, "No parameter of this fit belongs to a class of products.")
+    return Section(title, dedented(text), pictures, [Table("Classes and their products", head, table)])
 
 
 def _borrowed(place: np.ndarray) -> np.ndarray:
@@ -325,17 +330,17 @@ def _borrowed(place: np.ndarray) -> np.ndarray:
     return np.sqrt(SHARE) * place + np.sqrt(1.0 - SHARE) * own
 
 
-def _three(drawn: np.ndarray) -> tuple[float, float, float]:
+def _mean_and_interval(drawn: np.ndarray) -> tuple[float, float, float]:
     low, high = np.quantile(drawn, [0.025, 0.975])
     return float(drawn.mean()), float(low), float(high)
 
 
-def _taken(drawn: np.ndarray) -> float:
+def _shrinkage(drawn: np.ndarray) -> float:
     return round(100.0 * max(0.0, 1.0 - float(drawn.var())))
 
 
 def _row(label: str, drawn: np.ndarray, *, borrowed: bool = False) -> EffectRowToDraw:
-    return EffectRowToDraw(label, *_three(drawn), extrapolated=borrowed)
+    return EffectRowToDraw(label, *_mean_and_interval(drawn), extrapolated=borrowed)
 
 
 def _family_picture(family: Family, rows: list[EffectRowToDraw], k: int) -> Picture:
@@ -346,123 +351,133 @@ def _family_picture(family: Family, rows: list[EffectRowToDraw], k: int) -> Pict
     )  # fmt: skip
 
 
-def identifiability_section(found: FitContents) -> Section:
-    """Verdicts, profiles, sensitivities, pulls and conflicts."""
-    told, known = found.assessed.verdicts, found.assessed
-    counts = ", ".join(f"{n} {word}" for word, n in counted(told).items() if n)
-    excess = max(known.profiles.excess)
-    opposed = [one for one in known.conflicts if one.p_adjusted < DISAGREE]
-    unlikely = [
-        (known.pulls.labels[k], float(known.pulls.p_values[k])) for k in np.argsort(known.pulls.p_values)
-        if known.pulls.p_values[k] < DISAGREE
+def identifiability_section(fit: AssessedFit) -> Section:
+    """Verdicts, profile likelihoods, sensitivities, influence of results, and conflicts between them."""
+    assessment = fit.assessment
+    verdicts, influence = assessment.verdicts, assessment.pulls
+    counts = ", ".join(f"{n} {word}" for word, n in counted(verdicts).items() if n)
+    excess = max(assessment.profiles.excess)
+    opposed = [conflict for conflict in assessment.conflicts if conflict.p_adjusted < SIGNIFICANCE]
+    outlying = [
+        (influence.labels[k], float(influence.p_values[k])) for k in np.argsort(influence.p_values)
+        if influence.p_values[k] < SIGNIFICANCE
     ]  # fmt: skip
-    text = f"""A profile is the best log-likelihood that all other numbers can reach while one is held at each value.
-    Where
-    the red curve falls by 1.92 on both sides, the data alone identify the number; on one side, they bound it; on
-    neither,
-    it is flat. If the fall needs another number to stand at its bound (triangles), it is limited by that bound. Blue
-    and
-    green curves add the priors of the others and its own. Of {len(told)} numbers: {counts}.
-    {f"Some profile found a place better than the optimum by {excess:.2f} log units." if excess > 0.1 else ""}
+    strongest = assessment.conflicts[0].sentence if assessment.conflicts else "none."
+    text = f"""A profile likelihood maximises the log-likelihood over all other parameters while one is fixed at each
+    value. Where the red curve falls by 1.92 on both sides, the data alone identify the parameter; on one side, they
+    bound it; on neither, the profile is flat. If the fall needs another parameter at its bound (triangles), the
+    parameter is limited by that bound. Blue and green curves add the priors of the others and its own. Of
+    {len(verdicts)} estimated parameters: {counts}.
+    {f"A profile found a point {excess:.2f} log units better than the optimum." if excess > 0.1 else ""}
 
-    Sobol indices are shares of the variance of a result when every number varies independently within its posterior;
-    Morris's effects are over the prior and show what could matter at all. Both are of the emulator, on the scale of
-    each result (logit or log).
+    Sobol indices are shares of the variance of a result when every parameter varies independently within its posterior.
+    Morris's elementary effects are over the prior and show which parameters could matter at all. Both are computed with
+    the emulator, on the scale of each result (logit or log).
 
-    The pull of a result on a number is how far the optimum moves, in posterior SDs, because the result is there.
-    {" ".join(known.pulls.sentences(8))}
+    The influence of a result on a parameter is the shift of the optimum, in posterior SDs, that the result causes.
+    {" ".join(influence.sentences(8))}
     {
-        f"Weighted draws agree with these pulls (correlation {known.pulls.agreement:.2f})."
-        if np.isfinite(known.pulls.agreement)
+        f"Importance-weighted draws agree with this approximation (correlation {influence.agreement:.2f})."
+        if np.isfinite(influence.agreement)
         else ""
     }
 
-    Results that disagree about a number (adjusted for all pairs that were tried): {len(opposed)} pairs at p below
-    {DISAGREE:g}. {
-        " ".join(one.sentence for one in opposed)
-        or "The strongest that is not beyond chance: " + (known.conflicts[0].sentence if known.conflicts else "none.")
+    Results in conflict over a parameter (adjusted for all pairs that were tested): {len(opposed)} pairs at p below
+    {SIGNIFICANCE:g}. {
+        " ".join(conflict.sentence for conflict in opposed) or f"The strongest, which is not significant: {strongest}"
     }
-    Results that do not belong to the rest (p below {DISAGREE:g}, not adjusted, of {len(known.pulls.labels)}):
-    {listed(f"{label} ({p:.2g})" for label, p in unlikely)}."""
-    return Section("Identifiability in words", dedented(text), _identifiability_pictures(found), [
-        Table("Verdict on every number", ("verdict", "decided, %", "in words"), [
-            (one.word, round(100.0 * max(one.shrinkage, 0.0)), one.sentence) for one in told
+    Outlying results (p below {SIGNIFICANCE:g}, not adjusted, of {len(influence.labels)}):
+    {listed(f"{label} ({p:.2g})" for label, p in outlying)}."""
+    return Section("Identifiability", dedented(text), _identifiability_pictures(fit), [
+        Table("Verdict on every parameter", ("verdict", "shrinkage, %", "in words"), [
+            (verdict.word, round(100.0 * max(verdict.shrinkage, 0.0)), verdict.sentence) for verdict in verdicts
         ]),
-        Table("Opposed results", ("number", "one", "its pull", "other", "its pull", "p", "adjusted p"), [
-            (one.id, one.first, one.first_pull, one.second, one.second_pull, one.p_value, one.p_adjusted)
-            for one in known.conflicts[:12]
-        ]),
+        Table(
+            "Conflicts between results",
+            ("parameter", "result", "its influence", "other result", "its influence", "p", "adjusted p"),
+            [
+                (
+                    conflict.id, conflict.first, conflict.first_pull, conflict.second, conflict.second_pull,
+                    conflict.p_value, conflict.p_adjusted,
+                )
+                for conflict in assessment.conflicts[:12]
+            ],
+        ),
     ])  # fmt: skip
 
 
-def _identifiability_pictures(found: FitContents) -> list[Picture]:
-    known = found.assessed
-    profiles = interesting(known.profiles.profiles, known.verdicts)
-    headlines = [found.results[name] for name in HEADLINES if name in found.results]
-    headlines = headlines or list(known.sobol.outputs[:4])
-    words = {one.id: one for one in known.verdicts}
+def _identifiability_pictures(fit: AssessedFit) -> list[Picture]:
+    assessment = fit.assessment
+    profiles = interesting(assessment.profiles.profiles, assessment.verdicts)
+    headlines = [fit.results[name] for name in HEADLINES if name in fit.results]
+    headlines = headlines or list(assessment.sobol.outputs[:4])
+    verdicts = {verdict.id: verdict for verdict in assessment.verdicts}
     return [
         profile_picture(
-            profiles, [words[one.id] for one in profiles],
-            title=f"Profile likelihoods of {len(profiles)} numbers of {len(known.profiles.profiles)}",
+            profiles, [verdicts[profile.id] for profile in profiles],
+            title=f"Profile likelihoods of {len(profiles)} of {len(assessment.profiles.profiles)} parameters",
         ),
-        sobol_picture(known.sobol, headlines, title="Sobol indices over the posterior: headline results"),
-        morris_picture(known.morris, headlines, title="Elementary effects over the prior: headline results"),
-        pull_picture(known.pulls, items=28, numbers=22),
+        sobol_picture(assessment.sobol, headlines, title="Sobol indices over the posterior: headline results"),
+        morris_picture(assessment.morris, headlines, title="Elementary effects over the prior: headline results"),
+        pull_picture(assessment.pulls, items=28, numbers=22),
     ]  # fmt: skip
 
 
-def interesting(profiles: tuple[Profile, ...], told: tuple[Verdict, ...], most: int = PROFILES) -> list[Profile]:
-    """Those that the data decide most, and as many as there are of every other verdict, in turn."""
+def interesting(profiles: tuple[Profile, ...], verdicts: tuple[Verdict, ...], most: int = PROFILES) -> list[Profile]:
+    """Profiles to draw: of every verdict in turn, the largest shrinkage first."""
     order: dict[str, list[str]] = defaultdict(list)
-    for one in sorted(told, key=lambda verdict: -verdict.shrinkage):
-        order[one.word].append(one.id)
+    for verdict in sorted(verdicts, key=lambda verdict: -verdict.shrinkage):
+        order[verdict.word].append(verdict.id)
     chosen: list[str] = []
-    while len(chosen) < min(most, len(told)):
+    while len(chosen) < min(most, len(verdicts)):
         chosen += [names.pop(0) for names in order.values() if names]
     kept = set(chosen[:most])
     return [profile for profile in profiles if profile.id in kept]
 
 
-def cannot_section(found: FitContents) -> Section:
-    """What the data cannot say, in plain words, from the verdicts."""
-    told = found.assessed.verdicts
+def cannot_section(fit: AssessedFit) -> Section:
+    """Limits of the evidence in plain words, from the verdicts."""
+    verdicts = fit.assessment.verdicts
     by_word: dict[str, list[Verdict]] = defaultdict(list)
-    for one in told:
-        by_word[one.word].append(one)
-    silent = [one.id for one in told if one.shrinkage < PRIOR_SPEAKS]
+    for verdict in verdicts:
+        by_word[verdict.word].append(verdict)
+    uninformed = [verdict.id for verdict in verdicts if verdict.shrinkage < UNINFORMED]
     settle: dict[str, list[str]] = defaultdict(list)
-    for one in told:
-        if one.word != "identified" and one.settling is not None:
-            settle[f"{one.settling.evidence} ({one.settling.basis})"].append(one.id)
-    text = f"""The data alone rule out no value of {len(by_word["flat"])} numbers:
-    {listed(one.id for one in by_word["flat"])}. What is said of them rests on the priors.
+    for verdict in verdicts:
+        if verdict.word != "identified" and verdict.settling is not None:
+            settle[f"{verdict.settling.evidence} ({verdict.settling.basis})"].append(verdict.id)
+    limited = by_word["limited by another bound"]
+    text = f"""The data alone rule out no value of {len(by_word["flat"])} parameters:
+    {listed(verdict.id for verdict in by_word["flat"])}. Statements about them rest on the priors.
 
-    They bound {len(by_word["one-sided"])} numbers on one side only: {listed(map(_bound, by_word["one-sided"]))}.
+    The data bound {len(by_word["one-sided"])} parameters on one side only:
+    {listed(map(_bound, by_word["one-sided"]))}.
 
-    {len(by_word["limited by another bound"])} numbers are held only because another one may not leave its range:
-    {listed(f"{one.id} (by {' and '.join(one.limited_by)})" for one in by_word["limited by another bound"])}.
+    {len(limited)} parameters are identified only because another one is confined to its range:
+    {listed(f"{verdict.id} (by {' and '.join(verdict.limited_by)})" for verdict in limited)}.
 
-    Of {len(silent)} numbers the evidence takes less than {100 * PRIOR_SPEAKS:.0f} % of the prior variance, so that
-    another
-    prior would give another answer: {listed(silent)}.
+    The posterior variance of {len(uninformed)} parameters is more than {100 - 100 * UNINFORMED:.0f} % of the prior
+    variance, so that another prior would give another estimate: {listed(uninformed)}.
 
-    Some numbers are known together only. {" ".join(tie.text for tie in found.assessed.ties) or "No two are tied."}
+    Some parameters are identified jointly only.
+    {" ".join(tie.text for tie in fit.assessment.ties) or "No two are correlated that strongly."}
 
-    {_borrowers(found)}"""
+    {_borrowers(fit)}"""
     rows = [(", ".join(names), evidence) for evidence, names in settle.items()]
     return Section("What the data cannot say", dedented(text), tables=[
-        Table("What would settle it", ("numbers", "evidence that would decide"), rows,
-              "Computed: by the model of the fit. Domain knowledge: what the field would measure.")
+        Table("Measurements that would identify them", ("parameters", "evidence"), rows,
+              "Computed: with the model of the fit. Domain knowledge: what the field would measure.")
     ])  # fmt: skip
 
 
-def _bound(one: Verdict) -> str:
-    return f"{one.id} (from {'below' if np.isfinite(one.interval[0]) else 'above'})"
+def _bound(verdict: Verdict) -> str:
+    return f"{verdict.id} (from {'below' if np.isfinite(verdict.interval[0]) else 'above'})"
 
 
-def _borrowers(found: FitContents) -> str:
-    names = [number_label(name) for name, _ in found.problem.space.borrowers]
+def _borrowers(fit: AssessedFit) -> str:
+    names = [number_label(name) for name, _ in fit.problem.space.borrowers]
     if not names:
-        return "No product borrows all it has from its class."
-    return f"On {len(names)} numbers of products there is no result; they borrow from their class: {listed(names)}."
+        return "No product borrows all of its information from its class."
+    return (
+        f"{len(names)} parameters of products are informed by no result and borrow from their class: {listed(names)}."
+    )

@@ -129,6 +129,7 @@ def _bytes(folder: Path, file: str) -> bytes:
 
 # Tables, sections, the report
 
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """A table; columns in which every entry is a number are aligned to the right."""
@@ -197,8 +198,8 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-
 # HTML
+
 
 def write_report(path: str | Path, report: Report) -> Path:
     """Write the report to one HTML file, and beside it what makes it again: NAME.json, its pictures, tables as CSV.
@@ -346,6 +347,7 @@ def _text_uri(text: str) -> str:
 
 
 # JSON
+
 
 def jsonable(value: object) -> Any:
     """The value in the types of JSON: NaN becomes null, infinities the words "inf" and "-inf".

@@ -350,9 +350,7 @@ def write_run(
     for picture in report.pictures:
         folder.save(picture)
     write_numbers(folder, numbers)
-    return write_report(
-        folder.path / "report.html", replace(report, manifest={**folder.manifest(), **report.manifest})
-    )
+    return write_report(folder.path / "report.html", replace(report, manifest={**folder.manifest(), **report.manifest}))
 
 
 # Reading runs

@@ -2,12 +2,14 @@
 
 import csv
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from perdure.fitting import posterior
 from perdure.fitting.calibration import reference_fit as whole_fit
 from perdure.fitting.calibration.assessment import AssessmentSettings
 from perdure.fitting.calibration.ensemble import EnsembleSettings
@@ -31,8 +33,7 @@ from perdure.fitting.validation.simulation_based import Calibrated
 from perdure.model.catalogue import read_catalogue
 from perdure.parameters.errors import FileError, RangeError
 from perdure.reports import calibration_report as fit_report
-from perdure.reports.calibration_contents import (
-    ReportSizes,
+from perdure.reports.assessed_fit import (
     natural_text,
     number_label,
     number_labels,
@@ -69,15 +70,16 @@ def test_a_small_fit_gets_a_whole_report_and_long_checks_that_go_on(
         monkeypatch.setattr(module, "read_studies", lambda: STUDIES)
     file = str(tmp_path / "small.json.gz")
     reference_fit(Path(file), SMALL, **FEW)
-    sizes = ReportSizes(patients=40, draws=2, patients_per_draw=20, repeats=3)
-    folder = fit_report.write_fit_report(file, tmp_path / "runs", settings=TINY, sizes=sizes)
+    sizes = posterior.Sizes(patients=40, draws=2, patients_per_draw=20)
+    folder = fit_report.write_fit_report(file, tmp_path / "runs", settings=TINY, sizes=sizes, repeats=3)
     html = (folder / "report.html").read_text(encoding="utf-8")
     for title in (
-        "The evidence", "Prior-predictive check", "The search", "The posterior", "The fit", "The hierarchy",
-        "Identifiability in words", "every trial left out once", "results that no fit has seen",
-        "on synthetic evidence", "Two kinds of virtual population", "What the data cannot say",
+        "Evidence", "Prior predictive check", "Optimisation", "Posterior", "Goodness of fit",
+        "Hierarchical (partially pooled) parameters", "Identifiability", "leave one trial out",
+        "results held out of the fit", "on synthetic evidence", "Two virtual-population methods",
+        "What the data cannot say",
     ):  # fmt: skip
-        assert title in html
+        assert re.search(rf"<h2 [^>]*>\d+\. [^<]*{re.escape(title)}</h2>", html), title
     assert "not shipped with this calibration" in html
     assert "CRB-401 (ide-cel): ORR" in html
     assert "http://" not in html.replace("http://www.w3.org", "")

@@ -1,4 +1,4 @@
-"""Everything that a report on a fit shows, computed once, with names that people can read."""
+"""A fit with its assessment, computed once for its report, with readable labels of parameters and results."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from ..fitting.calibration.search_space import SearchSpace
 from ..fitting.fit_table import FitRow
 from ..fitting.identifiability.verdict import settling_evidence, verdicts
 from ..fitting.observations import Item, Study
-from ..fitting.posterior import Progress, Sizes, no_progress
+from ..fitting.posterior import Sizes
 from ..fitting.validation.user_evidence import SEED as HELD_OUT_SEED
 from ..fitting.validation.user_evidence import UserValidation, validate_user_evidence
 from ..model.therapy import read_therapies, read_therapy
@@ -26,7 +26,7 @@ from ..trials.prevalence_projection import TwoPopulations, project_both
 from .figures.labels import number_text
 from .run_files import RunFolder
 
-# Names that a reader can take in at a glance, for free numbers and for reported results, in a report on a fit.
+# Labels
 
 
 _WORDS = {
@@ -56,7 +56,7 @@ Value = TypeVar("Value")
 
 
 def number_label(name: str) -> str:
-    """A free number in words: 'ide-cel: share engrafted', 'late to mixed lines: suppression, relative'."""
+    """An estimated parameter in words: 'ide-cel: share engrafted', 'late to mixed lines: suppression, relative'."""
     owner, base = "", name
     for therapy in read_therapies():
         if base.startswith(f"{therapy.key}."):
@@ -81,7 +81,7 @@ def _tidy(key: str) -> str:
 
 
 def number_labels(space: SearchSpace) -> dict[str, str]:
-    """Label of every coordinate: those of numbers that share a family's mean say so."""
+    """Label of every coordinate; the own part of a parameter that is pooled over a class is labelled as such."""
     shared = {name for family in space.families for name in family.members}
     own = {name: number_label(name) + (", own part" if name in shared else "") for name in space.ids}
     return own | {family.name: f"class: {family.name}" for family in space.families}
@@ -96,18 +96,18 @@ def result_label(study: Study, item: Item) -> str:
             words = long + words.removeprefix(short)
     words = words.replace(" at 1 months", " at 1 month")
     given = _tidy(item.scenario if item.scenario else read_therapy(study.product).short)
-    known = bool(item.scenario and item.group) or given.casefold() in f"{study.study} {words}".casefold()
-    return f"{study.study}: {words}" if known else f"{study.study} ({given}): {words}"
+    is_named = bool(item.scenario and item.group) or given.casefold() in f"{study.study} {words}".casefold()
+    return f"{study.study}: {words}" if is_named else f"{study.study} ({given}): {words}"
 
 
 def result_labels(problem: Problem) -> dict[str, str]:
-    """Label of every fitted result by id; results with the same words are told apart by what was reported."""
+    """Label of every fitted result by id; the reported value distinguishes results of the same words."""
     plain = [result_label(study, item) for study, item in problem.fitted]
-    found: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for label, (_, item) in zip(plain, problem.fitted, strict=True):
-        own = f"{label} [{item.text}]" if plain.count(label) > 1 else label
-        found[item.id] = f"{own} [{item.id}]" if own in found.values() else own
-    return found
+        distinct = f"{label} [{item.text}]" if plain.count(label) > 1 else label
+        labels[item.id] = f"{distinct} [{item.id}]" if distinct in labels.values() else distinct
+    return labels
 
 
 def renamed(value: Value, words: Mapping[str, str]) -> Value:
@@ -128,29 +128,24 @@ def _renamed(value: object, words: Mapping[str, str]) -> object:
     return value
 
 
-@dataclass(frozen=True)
-class ReportSizes:
-    """Virtual patients and posterior draws where the report simulates: results held out, and both kinds of patients."""
+# The fit and its assessment
 
-    patients: int = 300
-    draws: int = 12
-    patients_per_draw: int = 80
-    repeats: int = 40
 
-    def of(self, progress: Progress | None) -> Sizes:
-        """The sizes of a projection."""
-        return Sizes(self.patients, self.draws, self.patients_per_draw, progress=progress or no_progress)
+SIZES = Sizes(patients=300, draws=12, patients_per_draw=80)
+"""Virtual patients and posterior draws of what the report simulates: results held out, and both populations."""
+REPEATS = 40
+"""Repetitions behind the intervals of the prevalence-weighted population."""
 
 
 @dataclass(frozen=True, eq=False)
-class FitContents:
-    """A fit and all that was found about it.
+class AssessedFit:
+    """A fit, its assessment and validation.
 
     Attributes
     ----------
     numbers, results
         Label of every coordinate of the search space, and of every fitted result by id.
-    assessed
+    assessment
         With these labels instead of names and ids.
     checks
         The long checks shipped beside the calibration; None, with the reason in `unchecked`.
@@ -162,7 +157,7 @@ class FitContents:
     problem: Problem
     points: FitPoints
     emulator: Emulator
-    assessed: Assessment
+    assessment: Assessment
     numbers: Mapping[str, str]
     results: Mapping[str, str]
     checks: LongChecks | None
@@ -176,42 +171,48 @@ class FitContents:
         return tuple(self.numbers[name] for name in self.problem.space.names)
 
     def about(self, key: str) -> Mapping[str, object]:
-        """A table of what the calibration says about itself; empty if it says nothing of it."""
-        found = self.calibration.about.get(key, {})
-        return found if isinstance(found, Mapping) else {}
+        """A table of the calibration's own record; empty if it has none of that name."""
+        table = self.calibration.about.get(key, {})
+        return table if isinstance(table, Mapping) else {}
 
     def item(self, name: str) -> Item:
         """A fitted result by id."""
         return next(item for item in self.problem.items if item.id == name)
 
 
-def contents(
+def assess_fit(
     calibration: Calibration, problem: Problem, points: FitPoints, checks: tuple[LongChecks | None, str],
-    settings: AssessmentSettings, sizes: ReportSizes, folder: RunFolder, progress: Progress | None = None,
-) -> FitContents:  # fmt: skip
-    """Compute everything."""
+    settings: AssessmentSettings, sizes: Sizes, repeats: int, folder: RunFolder,
+) -> AssessedFit:  # fmt: skip
+    """Compute the assessment, the predictions of results held out, and both virtual populations.
+
+    Parameters
+    ----------
+    checks
+        The long checks, or None and the reason.
+    repeats
+        See `project_both`.
+    folder
+        Of the run; its manifest gets the time of every part.
+    """
     numbers, results = number_labels(problem.space), result_labels(problem)
     with folder.timed("emulator"):
         emulator = points.emulator(problem)
     with folder.timed("assessment"):
-        assessed = assess(problem, points, emulator, settings, progress=progress)
+        assessment = assess(problem, points, emulator, settings, progress=sizes.progress)
     with folder.timed("results held out"):
-        held = _held_out(calibration, problem, sizes, progress)
+        held_out = _held_out(calibration, problem, sizes)
     with folder.timed("two populations"):
-        populations = project_both(
-            calibration, sizes=sizes.of(progress), plausible=3 * sizes.patients, repeats=sizes.repeats
-        )
-    told = _readable(assessed, problem.space, points, {**numbers, **results}, numbers)
-    return FitContents(
-        calibration, problem, points, emulator, told, numbers, results, *checks, held, populations
-    )  # fmt: skip
+        populations = project_both(calibration, sizes=sizes, plausible=3 * sizes.patients, repeats=repeats)
+    labelled = _labelled(assessment, problem.space, points, {**numbers, **results}, numbers)
+    return AssessedFit(
+        calibration, problem, points, emulator, labelled, numbers, results, *checks, held_out, populations
+    )
 
 
-def _held_out(
-    calibration: Calibration, problem: Problem, sizes: ReportSizes, progress: Progress | None
-) -> UserValidation | None:
+def _held_out(calibration: Calibration, problem: Problem, sizes: Sizes) -> UserValidation | None:
     """Arms of trials over more draws than sequences of therapies, which cost many times as much."""
-    found = []
+    validations = []
     for of_sequences, patients, draws, per_draw in (
         (False, sizes.patients, sizes.draws, sizes.patients_per_draw),
         (True, sizes.patients // 3, sizes.draws // 2, sizes.patients_per_draw // 2),
@@ -219,43 +220,43 @@ def _held_out(
         chosen = [
             study.model_copy(update={"items": kept})
             for study in problem.studies
-            if (kept := tuple(item for item in study.items if _held(study, item, of_sequences)))
+            if (kept := tuple(item for item in study.items if _is_held_out(study, item, of_sequences)))
         ]
         if chosen:
-            few = Sizes(max(10, patients), max(2, draws), max(10, per_draw), HELD_OUT_SEED, progress or no_progress)
-            found.append(validate_user_evidence(chosen, calibration, sizes=few, shipped=()))
-    if not found:
+            few = Sizes(max(10, patients), max(2, draws), max(10, per_draw), HELD_OUT_SEED, sizes.progress)
+            validations.append(validate_user_evidence(chosen, calibration, sizes=few, shipped=()))
+    if not validations:
         return None
-    rows = tuple(row for one in found for row in one.rows)
-    return UserValidation(rows, tuple(name for one in found for name in one.not_computed), ())
+    rows = tuple(row for validation in validations for row in validation.rows)
+    return UserValidation(rows, tuple(name for validation in validations for name in validation.not_computed), ())
 
 
-def _held(study: Study, item: Item, of_sequences: bool) -> bool:
+def _is_held_out(study: Study, item: Item, of_sequences: bool) -> bool:
     return item.role == "check" and bool(item.scenario) == of_sequences and can_predict(item) and (
         of_sequences or bool(study.product)
     )  # fmt: skip
 
 
-def _readable(
-    assessed: Assessment, space: SearchSpace, points: FitPoints, words: Mapping[str, str], numbers: Mapping[str, str]
+def _labelled(
+    assessment: Assessment, space: SearchSpace, points: FitPoints, words: Mapping[str, str], numbers: Mapping[str, str]
 ) -> Assessment:
-    """The same with labels; verdicts are told anew, in the units of the numbers."""
+    """The same with labels, and verdicts in the units of the parameters."""
     names = {label: name for name, label in numbers.items()}
-    at, profiles = renamed(assessed.at, words), renamed(assessed.profiles, words)
-    told = verdicts(
+    at, profiles = renamed(assessment.at, words), renamed(assessment.profiles, words)
+    in_units = verdicts(
         profiles, at, covariance=np.atleast_2d(np.cov(points.draws.T)),
         natural=lambda label, coordinate: natural_text(space, names[label], coordinate),
         settling=lambda label: settling_evidence(names[label]),
     )  # fmt: skip
     parts = ("pulls", "conflicts", "ties", "sobol", "morris")
-    changed = {part: renamed(getattr(assessed, part), words) for part in parts}
+    changed = {part: renamed(getattr(assessment, part), words) for part in parts}
     return Assessment(
-        prior=assessed.prior, at=at, profiles=profiles, verdicts=told, left_out=assessed.left_out, **changed
+        prior=assessment.prior, at=at, profiles=profiles, verdicts=in_units, left_out=assessment.left_out, **changed
     )
 
 
 def natural_text(space: SearchSpace, name: str, coordinate: float) -> str:
-    """A coordinate in the unit of its number; a class, or a product's own part, in prior SDs."""
+    """A coordinate in the unit of its parameter; a class, or a product's own part, in prior SDs."""
     shared = {member for family in space.families for member in family.members}
     prior = space.parameters[name].prior if name in space.ids else None
     if prior is None or name in shared:
