@@ -6,14 +6,12 @@ from typing import Annotated
 
 import typer
 
-from perdure.app.check import check
 from perdure.app.console import bar, console, errors, say, settings
 from perdure.app.design import design
-from perdure.app.fit import fit
+from perdure.app.evidence import check, fit, validate
 from perdure.app.patients import patients
 from perdure.app.project import project
 from perdure.app.runs import compare, report
-from perdure.app.validate import validate
 from perdure.parameters.errors import InputError, PerdureError
 
 # Only what --help needs is imported here; each command imports what it runs.
@@ -151,7 +149,7 @@ def explain(
     calibration: CalibrationName = "reference",
 ) -> None:
     """Show a number's value, unit, range, source with quote, and the equations that use it."""
-    from perdure.app.explain import explain_symbol
+    from perdure.app.inspection import explain_symbol
 
     say(explain_symbol(symbol, calibration))
 
@@ -163,22 +161,22 @@ def reproduce(
     """Run a patient that could not be integrated once more, from the file that says how."""
     from perdure.model.reproduce import recorded, reproduce
 
-    said = recorded(file)
-    say(f"recorded: {said['reason']} on day {said['day']!r}")
-    now = reproduce(file).failures
-    say(f"now:      {now[0].reason} on day {now[0].day!r}" if now else "now:      integrated to the end")
+    failure = recorded(file)
+    say(f"recorded: {failure['reason']} on day {failure['day']!r}")
+    failures = reproduce(file).failures
+    say(f"now:      {failures[0].reason} on day {failures[0].day!r}" if failures else "now:      integrated to the end")
 
 
 @app.command()
 def doctor() -> None:
     """Check this installation: versions, cores, the compiled model, the calibration, writable folders."""
-    from perdure.app.doctor import examine
+    from perdure.app.inspection import examine
 
     healthy = True
-    for finding in examine():
-        healthy = healthy and finding.fine
-        mark = "[green]ok  [/green]" if finding.fine else "[red]FAIL[/red]"
-        console.print(f"{mark} {finding.what}: {finding.result}", soft_wrap=True)
+    for diagnosis in examine():
+        healthy = healthy and diagnosis.fine
+        mark = "[green]ok  [/green]" if diagnosis.fine else "[red]FAIL[/red]"
+        console.print(f"{mark} {diagnosis.what}: {diagnosis.state}", soft_wrap=True)
     if not healthy:
         raise typer.Exit(1)
 

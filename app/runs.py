@@ -1,4 +1,4 @@
-"""`perdure compare` and `perdure report`: runs that are done, side by side, and their reports once more."""
+"""`perdure compare` and `perdure report`: finished runs side by side, and their reports as one file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,11 +20,11 @@ def compare(
     from perdure.reports.run_comparison import compare_runs, comparison_report, lines
     from perdure.reports.run_files import read_run
 
-    found = compare_runs(read_run(first), read_run(second))
-    for line in lines(found):
+    comparison = compare_runs(read_run(first), read_run(second))
+    for line in lines(comparison):
         say(line)
     if to is not None:
-        say(f"\nReport: {write_html(to, report_html(comparison_report(found)))}")
+        say(f"\nReport: {write_html(to, report_html(comparison_report(comparison)))}")
     say("Simulated patients; a research and design tool, not medical advice.")
 
 
@@ -39,7 +39,7 @@ def report(
     from perdure.reports.report import report_html, write_html
     from perdure.reports.run_files import read_runs, reports_of
 
-    found = read_runs(runs)
+    saved = read_runs(runs)
     # The folder of a run stays as it was: its manifest holds the checksum of every file in it.
-    target = to or Path(f"{found[0].name}.html" if len(found) == 1 else "reports.html")
-    say(f"Report: {write_html(target, report_html(*reports_of(found)))}")
+    target = to or Path(f"{saved[0].name}.html" if len(saved) == 1 else "reports.html")
+    say(f"Report: {write_html(target, report_html(*reports_of(saved)))}")

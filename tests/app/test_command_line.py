@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import perdure
-from perdure.app import doctor
+from perdure.app import inspection
 from perdure.app.main import app
 from perdure.fitting.calibration.calibration import read_calibration
 from perdure.model.catalogue import read_catalogue
@@ -217,7 +217,7 @@ def test_a_computation_that_fails_ends_with_exit_code_1(run_perdure: Perdure, mo
     def fail(symbol: str, calibration: str) -> str:
         raise RunError(f"{symbol} and {calibration} failed on purpose.")
 
-    monkeypatch.setattr("perdure.app.explain.explain_symbol", fail)
+    monkeypatch.setattr("perdure.app.inspection.explain_symbol", fail)
     assert run_perdure("explain", "k_kill_max") == (1, "", "perdure: k_kill_max and reference failed on purpose.")
 
 
@@ -251,7 +251,7 @@ def test_doctor_finds_this_installation_in_order(run_perdure: Perdure) -> None:
 def test_doctor_says_what_is_wrong_and_ends_with_exit_code_1(
     run_perdure: Perdure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finding = doctor.Finding("folder for runs", "it cannot be written", False)
-    monkeypatch.setattr(doctor, "examine", lambda: [finding])
+    diagnosis = inspection.Diagnosis("folder for runs", "it cannot be written", False)
+    monkeypatch.setattr(inspection, "examine", lambda: [diagnosis])
     code, out, _ = run_perdure("doctor")
     assert (code, out) == (1, "FAIL folder for runs: it cannot be written")

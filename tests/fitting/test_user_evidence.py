@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from perdure.app.validate import validate
+from perdure.app.evidence import validate
 from perdure.fitting.calibration.calibration import read_calibration
 from perdure.fitting.studies import read_studies
 from perdure.fitting.validation.user_evidence import SIZES, already_used, read_user_evidence, validate_user_evidence

@@ -1,17 +1,30 @@
-"""What a symbol of the model means, where its number comes from, and which equations use it."""
+"""What `perdure explain` and `perdure doctor` print: a symbol of the model, and the state of this installation."""
 
+import os
+import platform
+import tempfile
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 from perdure.fitting.calibration.calibration import read_calibration
+from perdure.fitting.studies import read_studies
 from perdure.model.car_t_course import FIRST, Cells
 from perdure.model.catalogue import read_catalogue
+from perdure.model.engine.object_cache import cache_folder
 from perdure.model.myeloma import myeloma
 from perdure.model.system.latex import equation_latex
 from perdure.model.system.system import System
+from perdure.model.system.unit_check import check_units
 from perdure.model.therapy import FIXED, GRADED, read_therapies
-from perdure.parameters.errors import unknown
+from perdure.parameters.errors import PerdureError, unknown
 from perdure.parameters.parameter import Parameter
 from perdure.parameters.source import read_sources
+from perdure.parameters.versions import version_of
+from perdure.trials.treat import treat
+
+# A symbol: its meaning, the source of its number, and the equations that use it
 
 
 def explain_symbol(name: str, calibration: str = "reference") -> str:
@@ -22,14 +35,14 @@ def explain_symbol(name: str, calibration: str = "reference") -> str:
     UnknownNameError
         With near matches, if the model has nothing of that name.
     """
-    before, known = read_catalogue(), set(read_catalogue())
-    if name in before:
-        return _parameter(name, before[name], calibration, _system_with(_shared(name)))
+    catalogue, known = read_catalogue(), set(read_catalogue())
+    if name in catalogue:
+        return _parameter(name, catalogue[name], calibration, _system_with(_shared(name)))
     for system in _systems():
-        for thing in (*system.states, *system.quantities, *system.inputs):
-            known.add(thing.name)
-            if thing.name == name:
-                return _model_thing(name, thing.meaning, thing.unit, system)
+        for symbol in (*system.states, *system.quantities, *system.inputs):
+            known.add(symbol.name)
+            if symbol.name == name:
+                return _model_symbol(name, symbol.meaning, symbol.unit, system)
     raise unknown("parameter, state or quantity", name, sorted(known))
 
 
@@ -53,11 +66,11 @@ def _shared(name: str) -> str:
 
 def _parameter(name: str, prior: Parameter, calibration: str, system: System) -> str:
     fitted = read_calibration(calibration)
-    now = fitted.parameters()[name]
-    unit = f" {now.unit}" if now.unit else ""
+    parameter = fitted.parameters()[name]
+    unit = f" {parameter.unit}" if parameter.unit else ""
     lines = [
         f"{name}: {prior.meaning or 'replaces the shared value'}",
-        f"  value     {now.value:.5g}{unit} ({now.grade})",
+        f"  value     {parameter.value:.5g}{unit} ({parameter.grade})",
     ]
     if name in fitted.estimate:
         drawn = sorted(draw[name] for draw in fitted.draws)
@@ -82,7 +95,7 @@ def _parameter(name: str, prior: Parameter, calibration: str, system: System) ->
     return "\n".join([*lines, *_uses(_shared(name), system)])
 
 
-def _model_thing(name: str, meaning: str, unit: str, system: System) -> str:
+def _model_symbol(name: str, meaning: str, unit: str, system: System) -> str:
     lines = [f"{name}: {meaning}", f"  unit      {unit or 'none'}"]
     if name in system.equations:
         symbols = {key: parameter.symbol for key, parameter in read_catalogue().items() if parameter.symbol}
@@ -117,3 +130,76 @@ def _uses(name: str, system: System) -> list[str]:
 def _listed(names: list[str]) -> str:
     shown = "; ".join(names[:8])
     return shown if len(names) <= 8 else f"{shown}; and {len(names) - 8} more"
+
+
+# The installation
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A part of the installation, its state, and whether that is fine."""
+
+    what: str
+    state: str
+    fine: bool
+
+
+def examine() -> list[Diagnosis]:
+    """Look at versions, folders, the model, the calibration and the engine."""
+    packages = ("numpy", "scipy", "sympy", "pint", "llvmlite", "matplotlib", "pydantic", "cma")
+    versions = ", ".join(f"{name} {version_of(name)}" for name in packages)
+    diagnoses = [
+        Diagnosis("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}", True),
+        Diagnosis("libraries", versions, True),
+        Diagnosis("cores", str(os.cpu_count()), True),
+        _writable("cache of compiled models", cache_folder()),
+        _writable("folder for runs", Path.cwd()),
+    ]
+    for what, look in (("model", _model), ("evidence", _evidence), ("calibration", _calibration), ("engine", _engine)):
+        try:
+            diagnoses.append(Diagnosis(what, look(), True))
+        except PerdureError as error:
+            diagnoses.append(Diagnosis(what, str(error), False))
+    return diagnoses
+
+
+def _writable(what: str, folder: Path) -> Diagnosis:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return Diagnosis(what, str(folder), True)
+    except OSError as problem:
+        return Diagnosis(what, f"{folder}: cannot be written ({problem})", False)
+
+
+def _model() -> str:
+    plain, system, catalogue = myeloma(()), myeloma(), read_catalogue()
+    check_units(system, {name: catalogue[name].unit for name in catalogue})
+    return (
+        f"{len(plain.states)} states and {len(plain.flows)} flows, with every drug {len(system.states)} and "
+        f"{len(system.flows)}; {len(catalogue)} numbers; every unit fits"
+    )
+
+
+def _evidence() -> str:
+    studies = read_studies()
+    items = [item for study in studies for item in study.items]
+    fitted = sum(item.role == "fit" for item in items)
+    return f"{len(studies)} studies, {len(items)} reported results, {fitted} of them fitted"
+
+
+def _calibration() -> str:
+    calibration = read_calibration()
+    return f"'{calibration.name}': {len(calibration.estimate)} fitted numbers, {len(calibration.draws)} posterior draws"
+
+
+def _engine() -> str:
+    started = time.perf_counter()
+    treat("ide-cel", patients=10, months=12.0)
+    first = time.perf_counter() - started
+    started = time.perf_counter()
+    trial = treat("ide-cel", patients=400)
+    again = time.perf_counter() - started
+    share = trial.failed_share
+    return (
+        f"first simulation {first:.1f} s, then {400 / again:.0f} patients/s over five years; failed share {share:.0%}"
+    )
