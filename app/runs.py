@@ -15,7 +15,7 @@ def compare(
     second: Annotated[Path, typer.Argument(help="Folder of another run, of the same question or of another scenario.")],
     to: Annotated[Path | None, typer.Option(help="Write the comparison to this file (HTML, with pictures).")] = None,
 ) -> None:
-    """Put two runs side by side: what went in that differs, and every number that both have."""
+    """Put two runs side by side: inputs that differ, and every number that both have."""
     from perdure.reports.report import report_html, write_html
     from perdure.reports.run_comparison import compare_runs, comparison_report, lines
     from perdure.reports.run_files import read_run

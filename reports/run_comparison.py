@@ -1,4 +1,4 @@
-"""Two runs side by side: what went in that differs, and every number that both have."""
+"""Two runs side by side: inputs that differ, and every number that both have."""
 
 import hashlib
 import json
@@ -15,17 +15,17 @@ from .figures.run_pairs import Interval, PairToDraw, pairs_picture
 from .report import Report, Section, Table, aligned, cell_text
 from .run_files import KINDS, NumberRow, SavedRun
 
-# Of a manifest: what is no input, or differs between any two runs.
+# Entries of a manifest that are no inputs, or differ between any two runs.
 _NO_INPUT = ("name", "started", "ended", "seconds", "timings", "outputs", "failures")
-_NO_MATTER = ("--out",)
+_IRRELEVANT_OPTIONS = ("--out",)
 NOT_GIVEN = "not given"
 
 
 @dataclass(frozen=True)
 class RunInput:
-    """One thing that went into two runs, in words."""
+    """An input of two runs, in words."""
 
-    what: str
+    name: str
     first: str
     second: str
 
@@ -40,16 +40,18 @@ class SharedNumber:
     @property
     def difference(self) -> float:
         """Second minus first; NaN where one of them is not known or not reached."""
-        known = math.isfinite(self.first.value) and math.isfinite(self.second.value)
-        return self.second.value - self.first.value if known else math.nan
+        finite = math.isfinite(self.first.value) and math.isfinite(self.second.value)
+        return self.second.value - self.first.value if finite else math.nan
 
     @property
     def overlap(self) -> bool | None:
-        """Whether the intervals have a point in common; None unless both are known, of one kind and level."""
-        one, two = self.first, self.second
-        if not (one.has_interval and two.has_interval and one.kind == two.kind and one.level == two.level):
+        """Whether the intervals have a point in common; None unless both are known, of the same kind and level."""
+        first, second = self.first, self.second
+        if not (first.has_interval and second.has_interval):
             return None
-        return one.low <= two.high and two.low <= one.high
+        if (first.kind, first.level) != (second.kind, second.level):
+            return None
+        return first.low <= second.high and second.low <= first.high
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,7 @@ class RunComparison:
     Attributes
     ----------
     inputs
-        What went in, as far as the folders tell; see `differing`.
+        As far as the folders record them; see `differing`.
     shared
         Numbers of both, in the order of the first.
     only_first, only_second
@@ -75,18 +77,18 @@ class RunComparison:
 
     @property
     def differing(self) -> tuple[RunInput, ...]:
-        """What went in and differs."""
-        return tuple(one for one in self.inputs if one.first != one.second)
+        """Inputs that differ."""
+        return tuple(entry for entry in self.inputs if entry.first != entry.second)
 
     @cached_property
     def shared_seeds(self) -> Mapping[str, object]:
         """Seeds of virtual patients that are the same in both; empty as soon as one differs."""
-        one, two = (
+        first, second = (
             {name: seed for name, seed in run.manifest["seeds"].items() if name != "calibration"}
             for run in (self.first, self.second)
         )
-        both = {name: seed for name, seed in one.items() if name in two}
-        return both if all(two[name] == seed for name, seed in both.items()) else {}
+        shared = {name: seed for name, seed in first.items() if name in second}
+        return shared if all(second[name] == seed for name, seed in shared.items()) else {}
 
 
 def compare_runs(first: SavedRun, second: SavedRun) -> RunComparison:
@@ -95,18 +97,18 @@ def compare_runs(first: SavedRun, second: SavedRun) -> RunComparison:
     Raises
     ------
     FileError
-        If one of them has left no numbers.
+        If one of them has no numbers.
     InputError
         If both are the same folder, or no number is of the same arm, measure and unit.
     """
     if first.path.resolve() == second.path.resolve():
         raise InputError(f"{first.path}: this run was given twice; name two runs to compare.")
-    one, two = _numbers(first), _numbers(second)
-    shared, only_first, only_second = _matched(one, two)
+    first_rows, second_rows = _numbers(first), _numbers(second)
+    shared, only_first, only_second = _matched(first_rows, second_rows)
     if not shared:
         raise InputError(
             f"{first.path} and {second.path}: no number is of the same arm, measure and unit, so there is nothing to "
-            f"compare. Arms of the first: {_arms(one)}; of the second: {_arms(two)}."
+            f"compare. Arms of the first: {_arms(first_rows)}; of the second: {_arms(second_rows)}."
         )
     return RunComparison(first, second, _inputs(first, second), shared, only_first, only_second)
 
@@ -126,23 +128,23 @@ def _arms(rows: Sequence[NumberRow]) -> str:
 
 
 def _matched(
-    one: Sequence[NumberRow], two: Sequence[NumberRow]
+    first: Sequence[NumberRow], second: Sequence[NumberRow]
 ) -> tuple[tuple[SharedNumber, ...], tuple[NumberRow, ...], tuple[NumberRow, ...]]:
-    """Rows with the same kind of interval meet first; what then is left, by arm, measure and unit alone."""
+    """Match rows of the same kind of interval first; the rest by arm, measure and unit alone."""
     partner: dict[int, int] = {}
     for with_kind in (True, False):
-        places: dict[tuple[str, ...], list[int]] = {}
-        for j, row in enumerate(two):
+        unmatched: dict[tuple[str, ...], list[int]] = {}
+        for j, row in enumerate(second):
             if j not in partner.values():
-                places.setdefault(_key(row, with_kind), []).append(j)
-        for i, row in enumerate(one):
-            if i not in partner and (free := places.get(_key(row, with_kind))):
+                unmatched.setdefault(_key(row, with_kind), []).append(j)
+        for i, row in enumerate(first):
+            if i not in partner and (free := unmatched.get(_key(row, with_kind))):
                 partner[i] = free.pop(0)
     taken = set(partner.values())
     return (
-        tuple(SharedNumber(row, two[partner[i]]) for i, row in enumerate(one) if i in partner),
-        tuple(row for i, row in enumerate(one) if i not in partner),
-        tuple(row for j, row in enumerate(two) if j not in taken),
+        tuple(SharedNumber(row, second[partner[i]]) for i, row in enumerate(first) if i in partner),
+        tuple(row for i, row in enumerate(first) if i not in partner),
+        tuple(row for j, row in enumerate(second) if j not in taken),
     )
 
 
@@ -151,21 +153,22 @@ def _key(row: NumberRow, with_kind: bool) -> tuple[str, ...]:
 
 
 def _inputs(first: SavedRun, second: SavedRun) -> tuple[RunInput, ...]:
-    one, two = (dict(_told(run)) for run in (first, second))
+    firsts, seconds = (dict(_recorded(run)) for run in (first, second))
     return tuple(
-        RunInput(what, one.get(what, NOT_GIVEN), two.get(what, NOT_GIVEN)) for what in dict.fromkeys([*one, *two])
+        RunInput(name, firsts.get(name, NOT_GIVEN), seconds.get(name, NOT_GIVEN))
+        for name in dict.fromkeys([*firsts, *seconds])
     )
 
 
-def _told(run: SavedRun) -> Iterator[tuple[str, str]]:
-    """What the folder tells of what went in, by name."""
+def _recorded(run: SavedRun) -> Iterator[tuple[str, str]]:
+    """Inputs that the folder of a run records, by name."""
     manifest = run.manifest
     yield "command", str(manifest["command"])
     yield from _options(str(manifest["command"]))
     yield from _calibration(run)
     for key, value in manifest.items():
         if key == "inputs":
-            for file in filter(lambda one: isinstance(one, Mapping), value):
+            for file in filter(lambda entry: isinstance(entry, Mapping), value):
                 yield f"content of {file.get('path')}", f"sha256 {str(file.get('sha256'))[:12]}"
         elif key != "command" and key not in _NO_INPUT:
             yield from _flat(key, value)
@@ -184,11 +187,11 @@ def _options(command: str) -> Iterator[tuple[str, str]]:
     """Options of a command line with their values: sizes, seed, calibration as they were typed."""
     try:
         words = shlex.split(command)
-    except ValueError:  # whatever else started the run
+    except ValueError:  # the run was not started by a command line
         return
     for place, word in enumerate(words):
         name, _, value = word.partition("=")
-        if word.startswith("--") and name not in _NO_MATTER:
+        if word.startswith("--") and name not in _IRRELEVANT_OPTIONS:
             following = words[place + 1 : place + 2]
             yield name, value or (following[0] if following and not following[0].startswith("--") else "given")
 
@@ -198,40 +201,41 @@ def _calibration(run: SavedRun) -> Iterator[tuple[str, str]]:
     if not file.is_file():
         return
     try:
-        read = json.loads(file.read_text(encoding="utf-8"))
-        about = json.dumps(read["about"], sort_keys=True).encode()
-        yield "calibration", str(read["name"])
+        entry = json.loads(file.read_text(encoding="utf-8"))
+        about = json.dumps(entry["about"], sort_keys=True).encode()
+        yield "calibration", str(entry["name"])
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise FileError(f"{file}: it does not tell the calibration ({type(problem).__name__}: {problem}).") from problem
     yield "record of the calibration", f"sha256 {hashlib.sha256(about).hexdigest()[:12]}"
 
 
-# Two runs side by side in words: on the console, and as a report with pictures.
+# In words on the console, and as a report with pictures
 
 
 TOGETHER = ("months", "days", "%")  # measures of these units share an axis; others get a picture each
 ROWS = 20  # of a picture, so that it fits a page
-ROUNDING = 1e-9  # of the larger number: a smaller difference is shown as none
+ROUNDING = 1e-9  # of the larger number; a smaller difference is shown as zero
 _OVERLAP = {True: "overlap", False: "apart", None: "\u2013"}
-_INPUT_HEAD = ("what went in", "first", "second")
+_INPUT_HEAD = ("input", "first", "second")
 _SHARED_HEAD = ("arm", "measure", "unit", "first", "second", "difference", "intervals", "about")
 _ONLY_HEAD = ("run", "arm", "measure", "value")
 
 
-def lines(found: RunComparison) -> tuple[str, ...]:
-    """What is printed: both runs, what went in, every shared number, and what only one of them has."""
-    said = [f"First:  {found.first.path}", f"Second: {found.second.path}", ""]
-    said += [aligned(_INPUT_HEAD, _input_rows(found)) if found.differing else _NOTHING, _alike(found), ""]
-    said.append(aligned(_SHARED_HEAD, [_printed(row) for row in _shared_rows(found)]))
-    if found.only_first or found.only_second:
-        said += ["", aligned(_ONLY_HEAD, _only_rows(found))]
-    return (*said, "", *notes(found))
+def lines(comparison: RunComparison) -> tuple[str, ...]:
+    """What is printed: both runs, their inputs, every shared number, and numbers of only one of them."""
+    inputs = aligned(_INPUT_HEAD, _input_rows(comparison)) if comparison.differing else _NOTHING
+    printed = [f"First:  {comparison.first.path}", f"Second: {comparison.second.path}", ""]
+    printed += [inputs, _alike(comparison), ""]
+    printed.append(aligned(_SHARED_HEAD, [_printed(row) for row in _shared_rows(comparison)]))
+    if comparison.only_first or comparison.only_second:
+        printed += ["", aligned(_ONLY_HEAD, _only_rows(comparison))]
+    return (*printed, "", *notes(comparison))
 
 
-def notes(found: RunComparison) -> tuple[str, ...]:
-    """How the numbers are to be read: sign, what is not known about differences, what overlapping means."""
-    seeds = ", ".join(f"{name} {seed}" for name, seed in found.shared_seeds.items())
-    paired = (
+def notes(comparison: RunComparison) -> tuple[str, ...]:
+    """How to read the numbers: sign, uncertainty of differences, overlap of intervals."""
+    seeds = ", ".join(f"{name} {seed}" for name, seed in comparison.shared_seeds.items())
+    pairing = (
         f"Both runs drew their virtual patients from the same seed ({seeds}): in the same population, patient i is "
         "the same person in both, and differences are paired."
         if seeds
@@ -239,29 +243,33 @@ def notes(found: RunComparison) -> tuple[str, ...]:
     )
     return (
         "Difference: second minus first, in the unit of the row. Arms and measures are matched by their names.",
-        f"{paired} {_NO_INTERVAL}",
+        f"{pairing} {_NO_INTERVAL}",
         "Each interval is about its own run alone. That two overlap does not say that the numbers are equal.",
     )
 
 
-def comparison_report(found: RunComparison) -> Report:
+def comparison_report(comparison: RunComparison) -> Report:
     """The comparison as a report: measures in months, in days or in % share a picture, any other has its own."""
-    shared = Table("Side by side", _SHARED_HEAD, _shared_rows(found), "NR: not reached. \u2013: not known.")
-    only = Table("In one run only", _ONLY_HEAD, _only_rows(found))
-    differ = Table("What differs", _INPUT_HEAD, _input_rows(found))
+    shared = Table("Side by side", _SHARED_HEAD, _shared_rows(comparison), "NR: not reached. \u2013: not known.")
+    only = Table("In one run only", _ONLY_HEAD, _only_rows(comparison))
+    differ = Table("Inputs that differ", _INPUT_HEAD, _input_rows(comparison))
     sections = [
-        Section("What went in", "\n\n".join([*([] if found.differing else [_NOTHING]), _alike(found)]),
-                tables=[differ] if found.differing else []),
-        Section("Every number that both have", "", comparison_pictures(found), [shared]),
-        *([Section("What only one of them has", tables=[only])] if only.rows else []),
+        Section("Inputs", "\n\n".join([*([] if comparison.differing else [_NOTHING]), _alike(comparison)]),
+                tables=[differ] if comparison.differing else []),
+        Section("Numbers in both runs", "", comparison_pictures(comparison), [shared]),
+        *([Section("Numbers in one run only", tables=[only])] if only.rows else []),
     ]  # fmt: skip
     return Report(
         title="Two runs side by side",
-        subtitle=f"First: {found.first.name}. Second: {found.second.name}.",
-        intro=f"{len(found.shared)} numbers are in both runs. All patients are simulated.",
-        notices=notes(found),
+        subtitle=f"First: {comparison.first.name}. Second: {comparison.second.name}.",
+        intro=f"{len(comparison.shared)} numbers are in both runs. All patients are simulated.",
+        notices=notes(comparison),
         sections=sections,
-        manifest={"perdure": version_of("perdure"), "first": _origin(found.first), "second": _origin(found.second)},
+        manifest={
+            "perdure": version_of("perdure"),
+            "first": _origin(comparison.first),
+            "second": _origin(comparison.second),
+        },
     )
 
 
@@ -270,10 +278,10 @@ def _origin(run: SavedRun) -> dict[str, object]:
     return {key: value for key, value in run.manifest.items() if key != "outputs"}
 
 
-def comparison_pictures(found: RunComparison) -> list[Picture]:
+def comparison_pictures(comparison: RunComparison) -> list[Picture]:
     """Shared numbers as pictures; a number that is not known in either run is left out."""
     groups: dict[tuple[str, ...], list[SharedNumber]] = {}
-    for pair in found.shared:
+    for pair in comparison.shared:
         if not (math.isnan(pair.first.value) and math.isnan(pair.second.value)):
             measure = "" if pair.first.unit in TOGETHER else pair.first.measure
             groups.setdefault((pair.first.unit, measure, _about(pair)), []).append(pair)
@@ -286,7 +294,7 @@ def comparison_pictures(found: RunComparison) -> list[Picture]:
                     name=f"compared_{len(pictures) + 1}",
                     title=f"{measure[:1].upper()}{measure[1:]}" or f"Numbers in {unit}",
                     x_label=", ".join(filter(None, [measure, unit])),
-                    runs=(f"First: {found.first.name}", f"Second: {found.second.name}"),
+                    runs=(f"First: {comparison.first.name}", f"Second: {comparison.second.name}"),
                     interval=about,
                 )
             )
@@ -303,31 +311,34 @@ def _interval_of(row: NumberRow) -> Interval:
 
 
 def _about(pair: SharedNumber) -> str:
-    """What the intervals of a pair are about: one thing, two things, or nothing."""
-    both = dict.fromkeys(_interval_words(row) for row in (pair.first, pair.second) if row.has_interval)
-    return " against ".join(both)
+    """What the intervals of a pair are about; both if they differ, nothing without intervals."""
+    words = dict.fromkeys(_interval_words(row) for row in (pair.first, pair.second) if row.has_interval)
+    return " against ".join(words)
 
 
 def _interval_words(row: NumberRow) -> str:
     return f"{100 * row.level:g} % interval {KINDS[row.kind]}"
 
 
-def _input_rows(found: RunComparison) -> list[tuple[str, ...]]:
-    return [(one.what, one.first, one.second) for one in found.differing]
+def _input_rows(comparison: RunComparison) -> list[tuple[str, ...]]:
+    return [(entry.name, entry.first, entry.second) for entry in comparison.differing]
 
 
-def _alike(found: RunComparison) -> str:
-    same = [f"{one.what} {one.first}" for one in found.inputs if one.first == one.second and one.what != "command"]
-    return f"The same in both: {'; '.join(same)}." if same else "Nothing that went in is the same in both."
+def _alike(comparison: RunComparison) -> str:
+    same = [
+        f"{entry.name} {entry.first}" for entry in comparison.inputs
+        if entry.first == entry.second and entry.name != "command"
+    ]  # fmt: skip
+    return f"The same in both: {'; '.join(same)}." if same else "No input is the same in both."
 
 
-def _shared_rows(found: RunComparison) -> list[tuple[object, ...]]:
+def _shared_rows(comparison: RunComparison) -> list[tuple[object, ...]]:
     return [
         (
             pair.first.arm, pair.first.measure, pair.first.unit, _number_words(pair.first), _number_words(pair.second),
             _difference(pair), _OVERLAP[pair.overlap], _about(pair) or "no interval",
         )
-        for pair in found.shared
+        for pair in comparison.shared
     ]  # fmt: skip
 
 
@@ -337,13 +348,13 @@ def _printed(row: Sequence[object]) -> list[str]:
 
 
 def _difference(pair: SharedNumber) -> float:
-    """The difference, without what only the last digits of a file make of it."""
+    """The difference, or zero if it lies within the rounding of the files."""
     largest = max(abs(pair.first.value), abs(pair.second.value))
     return 0.0 if abs(pair.difference) <= ROUNDING * largest else pair.difference
 
 
-def _only_rows(found: RunComparison) -> list[tuple[str, ...]]:
-    return list(_only("first", found.only_first)) + list(_only("second", found.only_second))
+def _only_rows(comparison: RunComparison) -> list[tuple[str, ...]]:
+    return list(_only("first", comparison.only_first)) + list(_only("second", comparison.only_second))
 
 
 def _only(run: str, rows: Sequence[NumberRow]) -> Iterator[tuple[str, ...]]:
@@ -356,8 +367,8 @@ def _number_words(row: NumberRow) -> str:
     return f"{cell_text(row.value)}{interval}"
 
 
-_NOTHING = "Nothing that went in differs, as far as the folders of the runs tell."
+_NOTHING = "No input differs, as far as the folders of the runs record them."
 _NO_INTERVAL = (
-    "How sure a difference is cannot be told from two folders, so none is given an interval: put both arms into one "
-    "run to get it."
+    "The uncertainty of a difference cannot be computed from two folders, so none is given an interval: put both arms "
+    "into one run to get it."
 )

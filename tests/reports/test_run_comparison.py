@@ -45,17 +45,17 @@ def compared(folder: Path, one: Sequence[NumberRow], two: Sequence[NumberRow], *
 
 
 def test_a_difference_is_second_minus_first_and_has_no_interval(tmp_path: Path) -> None:
-    found = compared(tmp_path, [NONE, DRUG], [replace(NONE, value=10.0), replace(DRUG, value=INF)])
-    assert [pair.difference for pair in found.shared[:1]] == [pytest.approx(1.2)]
-    assert math.isnan(found.shared[1].difference)
-    assert any("none is given an interval" in line for line in lines(found))
+    comparison = compared(tmp_path, [NONE, DRUG], [replace(NONE, value=10.0), replace(DRUG, value=INF)])
+    assert [pair.difference for pair in comparison.shared[:1]] == [pytest.approx(1.2)]
+    assert math.isnan(comparison.shared[1].difference)
+    assert any("none is given an interval" in line for line in lines(comparison))
 
 
 def test_a_difference_in_the_last_digits_is_shown_as_none(tmp_path: Path) -> None:
-    found = compared(tmp_path, [NONE, RATIO], [replace(NONE, value=8.8 + 1e-11), replace(RATIO, value=0.7 + 1e-8)])
-    told = "\n".join(lines(found))
-    assert re.search(r"median PFS .* 0 +overlap", told)
-    assert "+1e\u221208" in told
+    comparison = compared(tmp_path, [NONE, RATIO], [replace(NONE, value=8.8 + 1e-11), replace(RATIO, value=0.7 + 1e-8)])
+    printed = "\n".join(lines(comparison))
+    assert re.search(r"median PFS .* 0 +overlap", printed)
+    assert "+1e\u221208" in printed
 
 
 @pytest.mark.parametrize(
@@ -78,21 +78,23 @@ def test_intervals_overlap_only_if_they_are_about_the_same(second: NumberRow, ov
 def test_numbers_meet_by_arm_measure_unit_and_first_of_all_by_kind(tmp_path: Path) -> None:
     sample = replace(NONE, kind="sample", value=9.0)
     in_days = replace(DRUG, unit="days")
-    found = compared(tmp_path, [NONE, sample, DRUG, RATIO], [RESPONSE, in_days, sample, replace(NONE, kind="patients")])
-    assert [(pair.first.kind, pair.second.kind) for pair in found.shared] == [
+    comparison = compared(
+        tmp_path, [NONE, sample, DRUG, RATIO], [RESPONSE, in_days, sample, replace(NONE, kind="patients")]
+    )
+    assert [(pair.first.kind, pair.second.kind) for pair in comparison.shared] == [
         ("parameters", "patients"),
         ("sample", "sample"),
     ]
-    assert [row.measure for row in found.only_first] == ["median PFS", "hazard ratio"]
-    assert found.only_second == (RESPONSE, in_days)
+    assert [row.measure for row in comparison.only_first] == ["median PFS", "hazard ratio"]
+    assert comparison.only_second == (RESPONSE, in_days)
 
 
 def test_a_run_against_its_copy_differs_in_nothing(tmp_path: Path) -> None:
-    found = compared(tmp_path, [NONE, RESPONSE], [NONE, RESPONSE])
-    assert found.differing == ()
-    assert [pair.difference for pair in found.shared] == [0.0, 0.0]
-    assert all(pair.overlap for pair in found.shared)
-    assert "Nothing that went in differs, as far as the folders of the runs tell." in lines(found)
+    comparison = compared(tmp_path, [NONE, RESPONSE], [NONE, RESPONSE])
+    assert comparison.differing == ()
+    assert [pair.difference for pair in comparison.shared] == [0.0, 0.0]
+    assert all(pair.overlap for pair in comparison.shared)
+    assert "No input differs, as far as the folders of the runs record them." in lines(comparison)
 
 
 def test_what_went_in_is_told_where_it_differs(tmp_path: Path) -> None:
@@ -100,7 +102,7 @@ def test_what_went_in_is_told_where_it_differs(tmp_path: Path) -> None:
                    (("--patients 400 --out a", 1), ("--patients=1000 --draws 12", 2)))  # fmt: skip
     scenario = {"inputs": [{"path": "scenario.toml", "bytes": 1, "sha256": "a" * 64}], "perdure": "0.0.9"}
     other = replace(other, manifest={**other.manifest, **scenario})
-    differing = {one.what: (one.first, one.second) for one in compare_runs(read, other).differing}
+    differing = {entry.name: (entry.first, entry.second) for entry in compare_runs(read, other).differing}
     assert differing.pop("command")[0] == "perdure run demo --patients 400 --out a"
     assert differing.pop("perdure")[1] == "0.0.9"
     assert differing == {
@@ -116,34 +118,34 @@ def test_a_calibration_of_the_same_name_with_another_record_is_told(tmp_path: Pa
     for folder, seed in zip(folders, (4, 5), strict=True):
         text = json.dumps({"name": "reference", "about": {"seed": seed}})
         (folder / "calibration.json").write_text(text, encoding="utf-8")
-    found = compare_runs(read_run(folders[0]), read_run(folders[1]))
-    assert [one.what for one in found.differing] == ["record of the calibration"]
+    comparison = compare_runs(read_run(folders[0]), read_run(folders[1]))
+    assert [entry.name for entry in comparison.differing] == ["record of the calibration"]
     (folders[0] / "calibration.json").write_text("[]", encoding="utf-8")
     with pytest.raises(FileError, match="does not tell the calibration"):
         compare_runs(read_run(folders[0]), read_run(folders[1]))
 
 
 def test_patients_are_called_paired_only_if_their_seeds_agree(tmp_path: Path) -> None:
-    told = "\n".join(lines(compared(tmp_path, [NONE], [NONE])))
-    assert "from the same seed (patients 1)" in told
-    assert "differences are paired" in told
-    told = "\n".join(lines(compared(tmp_path, [NONE], [NONE], seed=2)))
-    assert "part of every difference is chance" in told
-    assert "paired" not in told
+    printed = "\n".join(lines(compared(tmp_path, [NONE], [NONE])))
+    assert "from the same seed (patients 1)" in printed
+    assert "differences are paired" in printed
+    printed = "\n".join(lines(compared(tmp_path, [NONE], [NONE], seed=2)))
+    assert "part of every difference is chance" in printed
+    assert "paired" not in printed
 
 
 def test_what_is_printed_is_aligned_and_says_what_only_one_run_has(tmp_path: Path) -> None:
     second = [replace(NONE, value=10.0), replace(DRUG, value=INF), RATIO]
-    told = "\n".join(lines(compared(tmp_path, [NONE, DRUG, RESPONSE], second)))
-    rows = [line for line in told.split("\n") if re.match("arm|none|lenalidomide ", line)]
+    printed = "\n".join(lines(compared(tmp_path, [NONE, DRUG, RESPONSE], second)))
+    rows = [line for line in printed.split("\n") if re.match("arm|none|lenalidomide ", line)]
     assert len({line.index(word) for line, word in zip(rows, ("measure", "median", "median"), strict=True)}) == 1
     assert "8.8 (5.9 to 11.9)" in rows[1]
     assert "10 (5.9 to 11.9)" in rows[1]
     assert "+1.2" in rows[1]
     assert "NR (9 to NR)" in rows[2]
     assert "overlap" in rows[2]
-    assert re.search(r"first +none +overall response +73 \(65 to 80\) %", told)
-    assert re.search(r"second +lenalidomide +hazard ratio +0\.7$", told, re.MULTILINE)
+    assert re.search(r"first +none +overall response +73 \(65 to 80\) %", printed)
+    assert re.search(r"second +lenalidomide +hazard ratio +0\.7$", printed, re.MULTILINE)
 
 
 # Report
@@ -152,9 +154,9 @@ def test_what_is_printed_is_aligned_and_says_what_only_one_run_has(tmp_path: Pat
 def test_the_report_shows_every_shared_number_with_both_intervals(tmp_path: Path) -> None:
     many = [replace(NONE, arm=f"arm {k}") for k in range(25)]
     lost = replace(NONE, arm="lost", value=NAN, low=NAN, high=NAN)
-    one = [*many, RESPONSE, RATIO, lost]
-    found = compared(tmp_path, one, [replace(row, value=row.value + 1) for row in one])
-    pictures = comparison_pictures(found)
+    rows = [*many, RESPONSE, RATIO, lost]
+    comparison = compared(tmp_path, rows, [replace(row, value=row.value + 1) for row in rows])
+    pictures = comparison_pictures(comparison)
     assert [len(picture.table["label"]) for picture in pictures] == [20, 5, 1, 1]
     assert pictures[0].table["second value"][0] == pytest.approx(9.8)
     assert pictures[0].table["first low"] == [5.9] * 20
@@ -162,13 +164,13 @@ def test_the_report_shows_every_shared_number_with_both_intervals(tmp_path: Path
     assert "95 % interval about parameters" in pictures[0].alt
     assert "interval" not in pictures[3].alt
     assert "0.7 against 1.7" in pictures[3].alt
-    text = report_html(comparison_report(found))
+    text = report_html(comparison_report(comparison))
     assert (
         text.count("<img ") == len(re.findall(r'<img src="data:image/svg\+xml;base64,[^"]+" alt="[^"]+">', text)) == 4
     )
     assert not re.search(r'(src|href)="(?!data:|#)', text)
-    assert found.first.name in text
-    assert found.second.name in text
+    assert comparison.first.name in text
+    assert comparison.second.name in text
 
 
 def test_the_command_prints_and_writes_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,9 +221,9 @@ def test_a_folder_that_is_broken_is_told_in_one_sentence(
     whole, folder = run_of(tmp_path, [NONE]), run_of(tmp_path, [NONE])
     damage(folder)
     for pair in ((whole, folder), (folder, whole)):
-        with pytest.raises(FileError, match=message) as told:
+        with pytest.raises(FileError, match=message) as raised:
             compare_command(pair[0], pair[1])
-        assert str(folder) in str(told.value)
+        assert str(folder) in str(raised.value)
 
 
 def test_what_is_no_run_is_told_with_what_would_be(tmp_path: Path) -> None:
