@@ -32,10 +32,10 @@ def patients(
     out: Annotated[Path, typer.Option(help="Folder that gets one folder per run.")] = Path("runs"),
 ) -> None:
     """Fit your own patients: parameters of each, fits and checks as pictures, and time to progression."""
-    from perdure.reports.patients_report import analyse
+    from perdure.reports.patients_report import write_patients_report
 
     with bar() as feed:
-        folder = analyse(
+        folder = write_patients_report(
             file, product=product, population=population, structure=structure, fit=fit, subject=subject,
             calibration=calibration, seed=seed, folder=out, command=shlex.join(["perdure", *sys.argv[1:]]),
             say=say, progress=feed,

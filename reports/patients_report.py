@@ -1,4 +1,4 @@
-"""Tables, pictures and report of a user's own patients."""
+"""A user's own patients: individual and population fits, predictive checks, time to progression, and their report."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,9 +23,11 @@ from ..fitting.patients.mechanistic import (
 from ..fitting.patients.population import PopulationFit, fit_population
 from ..fitting.patients.progression import FEW, MONTHS, Progression, likely_ways, predict_progression, wider
 from ..fitting.patients.structure import PopulationModel
+from ..fitting.posterior import Progress
 from ..model.catalogue import read_catalogue
 from ..parameters.errors import InputError, unknown
 from ..parameters.units import DAYS_PER_MONTH
+from .figures.columns import Columns
 from .figures.own_patients import KindToDraw, PatientToDraw, fits_picture
 from .figures.own_population import (
     CheckToDraw,
@@ -35,18 +37,16 @@ from .figures.own_population import (
     observed_picture,
     residual_picture,
 )
-from .figures.picture import Picture
-from .report import Report, Section, Table, aligned, write_report
-from .run_files import RunFolder, new_run
-from .settings import Progress
+from .report import Report, Section, Table, aligned, columns
+from .run_files import new_run, write_run
 
-# Does the model describe a user's patients? Shrinkage, residuals, and the numbers of a visual predictive check.
+# Shrinkage, residuals, and the visual predictive check
 
 
 MOST_BINS = 8
 REPLICATES = 200
 FEWEST = 5
-"""Fewer patients with a kind of measurement have no percentiles to check."""
+"""Patients with a kind of measurement, below which its percentiles are not checked."""
 _PERCENTILES = (5.0, 50.0, 95.0)
 
 
@@ -67,36 +67,37 @@ def shrinkage_of(model: PopulationModel, fits: Sequence[IndividualFit]) -> dict[
 def points_of(
     ways: Sequence[PopulationModel], fits: Sequence[IndividualFit], kinds: Sequence[KindToDraw], seed: int
 ) -> list[PointsToDraw]:
-    """Every measurement with both predictions and its weighted residual, by kind that was measured.
+    """Every measurement with population and individual prediction and its weighted residual, by kind of measurement.
 
-    `ways` are the models by which each patient was fitted.
-
-    The residual of a value below the limit is drawn from the part of the normal below it (Nguyen et al. 2012).
+    `ways` are the models with which the patients were fitted. The residual of a value below the limit of quantification
+    is drawn from the normal truncated at it (Nguyen et al. 2012).
     """
     rng = np.random.default_rng(seed)
     subjects = [fit.subject for fit in fits]
-    typical = [way.structure.predict(way.typical[None], [one])[0] for way, one in zip(ways, subjects, strict=True)]
-    found = []
+    typical = [
+        way.structure.predict(way.typical[None], [subject])[0] for way, subject in zip(ways, subjects, strict=True)
+    ]
+    points = []
     for kind in kinds:
         places = [np.flatnonzero(subject.kind == kind.key) for subject in subjects]
         if not sum(map(len, places)):
             continue
 
-        def put(parts: Sequence[np.ndarray], places: Sequence[np.ndarray] = places) -> np.ndarray:
+        def joined(parts: Sequence[np.ndarray], places: Sequence[np.ndarray] = places) -> np.ndarray:
             return np.concatenate([part[place] for part, place in zip(parts, places, strict=True)])
 
-        value, below = put([s.value for s in subjects]), put([s.below for s in subjects])
-        individual, error = put([fit.prediction for fit in fits]), ways[0].residual[kind.key]
+        value, below = joined([s.value for s in subjects]), joined([s.below for s in subjects])
+        individual, error = joined([fit.prediction for fit in fits]), ways[0].residual[kind.key]
         residual = error.standardised(value, individual)
         residual = np.where(below, drawn_below(residual, rng), residual)
-        who = [s.id for s, place in zip(subjects, places, strict=True) for _ in place]
-        days = put([s.time for s in subjects])
-        found.append(PointsToDraw(kind, who, days, value, below, individual, put(typical), residual))
-    return found
+        ids = [s.id for s, place in zip(subjects, places, strict=True) for _ in place]
+        days = joined([s.time for s in subjects])
+        points.append(PointsToDraw(kind, ids, days, value, below, individual, joined(typical), residual))
+    return points
 
 
 def drawn_below(cut: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Standard normals (n,) below a cut (n,); next to the cut where the probability of lying below it underflows."""
+    """Standard normals (n,) truncated to lie below a cut (n,); the cut itself where their probability underflows."""
     share = rng.uniform(size=cut.shape) * ndtr(cut)
     return np.where(share > 0.0, ndtri(np.maximum(share, 1e-300)), cut)
 
@@ -107,16 +108,16 @@ def check_of(
 ) -> list[CheckToDraw]:  # fmt: skip
     """Visual predictive check (Holford 2005; share below the limit as in Bergstrand and Karlsson 2009), by kind.
 
-    Every replicate has the patients, times and limits of the data with new deviations and errors. Bins are the distinct
-    days, or quantiles of them if there are more than `MOST_BINS`. A kind measured in fewer than `FEWEST` patients is
-    left out.
+    Every replicate has the patients, times and limits of the data with new random effects and errors. Bins are the
+    distinct days, or quantiles of them if there are more than `MOST_BINS`. A kind measured in fewer than `FEWEST`
+    patients is left out.
     """
     rng = np.random.default_rng(seed)
     n = len(subjects)
     size, direction = np.linalg.eigh(model.omega)
     eta = rng.standard_normal((replicates * n, len(model.typical))) @ (direction * np.sqrt(np.maximum(size, 0.0))).T
     predicted = _predicted(model, model.values(eta), list(subjects) * replicates, rng)
-    found = []
+    checks = []
     for kind in kinds:
         places = [np.flatnonzero(subject.kind == kind.key) for subject in subjects]
         if sum(len(place) > 0 for place in places) < FEWEST:
@@ -131,25 +132,25 @@ def check_of(
         hidden = np.where(np.isfinite(limits), simulated < limits, False)
         simulated = np.where(hidden, -np.inf, simulated)
         group = bins(days)
-        found.append(_check(kind, days, np.where(below, -np.inf, value), simulated, group, value, below))
-    return found
+        checks.append(_check(kind, days, np.where(below, -np.inf, value), simulated, group, value, below))
+    return checks
 
 
 def _predicted(
     model: PopulationModel, values: np.ndarray, subjects: list[Subject], rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Predictions for patients some of whom, drawn by their share, are prone to immunity against the CAR."""
+    """Predictions for patients of whom a random share is prone to immunity against the CAR."""
     structure = model.structure
     if not isinstance(structure, Mechanistic):
         return structure.predict(values, subjects)
     drawn = rng.uniform(size=len(values)) < structure.share_immune
-    found: list[np.ndarray] = [np.zeros(0)] * len(values)
+    predictions: list[np.ndarray] = [np.zeros(0)] * len(values)
     for immune in (False, True):
         rows = np.flatnonzero(drawn == immune)
-        some = with_immunity(model, immune).structure.predict(values[rows], [subjects[row] for row in rows])
-        for row, one in zip(rows, some, strict=True):
-            found[row] = one
-    return found
+        predicted = with_immunity(model, immune).structure.predict(values[rows], [subjects[row] for row in rows])
+        for row, prediction in zip(rows, predicted, strict=True):
+            predictions[row] = prediction
+    return predictions
 
 
 def bins(days: np.ndarray) -> np.ndarray:
@@ -162,14 +163,14 @@ def bins(days: np.ndarray) -> np.ndarray:
 
 
 def _limits(subjects: Sequence[Subject], places: Sequence[np.ndarray]) -> np.ndarray:
-    """Limit (n,) behind every measurement: that of the patient's values below it, else of the others', else none."""
+    """Limit of quantification (n,) of every measurement: of the patient, else of all patients, or NaN."""
     below = [s.value[place][s.below[place]] for s, place in zip(subjects, places, strict=True)]
     everyone = np.concatenate(below)
     general = float(np.median(everyone)) if everyone.size else np.nan
     return np.concatenate(
         [
-            np.full(len(place), float(np.median(mine)) if mine.size else general)
-            for mine, place in zip(below, places, strict=True)
+            np.full(len(place), float(np.median(values)) if values.size else general)
+            for values, place in zip(below, places, strict=True)
         ]
     )
 
@@ -200,18 +201,16 @@ def _check(
 
 
 def _percentiles(values: np.ndarray) -> np.ndarray:
-    """Percentiles (3, rows) of rows; minus infinity, below the limit, is the smallest value and not interpolated."""
+    """Percentiles (3, rows) of rows; minus infinity, below the limit, is the smallest value and is not interpolated."""
     return np.quantile(values, np.array(_PERCENTILES) / 100.0, axis=1, method="nearest")
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
-    """What lies below the limit is not shown as a number."""
+    """Percentiles below the limit as NaN."""
     return np.where(np.isfinite(values), values, np.nan)
 
 
-# What do a user's own patients say of themselves, and when will each of them progress?
-#
-# `perdure patients FILE` runs this. It is no experiment of the shelf, because it needs a file.
+# Fits, and time to progression
 
 
 STRUCTURES, FITS = ("mechanistic", "kinetics"), ("individual", "population")
@@ -222,15 +221,22 @@ KINDS = (
     KindToDraw("flc", "Light chain", "mg/L", log=True),
 )
 LANDMARKS = (12.0, 24.0)
-"""Months at which the probability of no progression is told."""
+"""Months at which the probability of freedom from progression is reported."""
 
 
 @dataclass(frozen=True, eq=False)
-class OwnPatients:
-    """The fits of all patients, and with the mechanistic structure what lies ahead of each.
+class FittedPatients:
+    """The fits of all patients, and with the mechanistic structure their time to progression.
 
-    `ways` are the models by which each was fitted: with or without immunity against the CAR, whichever is the more
-    probable; `population` is there if a population was fitted; `progression` is empty with the empirical structure.
+    Attributes
+    ----------
+    ways
+        The models with which the patients were fitted: with or without immunity against the CAR, whichever is the more
+        probable.
+    progression
+        Of every patient; empty with the empirical structure.
+    population
+        None unless a population was fitted.
     """
 
     data: Longitudinal
@@ -260,25 +266,25 @@ def run(
     months: float = MONTHS,
     seed: int = 1,
     progress: Progress | None = None,
-) -> OwnPatients:
-    """Fit every patient (or the one named), and predict when each progresses.
+) -> FittedPatients:
+    """Fit every patient (or a single one by name), and predict when each progresses.
 
     Raises
     ------
     InputError
         If a name is not known, a patient has nothing that the structure can describe, or a population is asked of one.
     """
-    for kind, name, known in (("structure", structure, STRUCTURES), ("fit", fit, FITS)):
-        if name not in known:
-            raise unknown(kind, name, known)
+    for kind, name, names in (("structure", structure, STRUCTURES), ("fit", fit, FITS)):
+        if name not in names:
+            raise unknown(kind, name, names)
     if subject and fit == "individual":
         data = replace(data, subjects=(data.subject(subject),))
     if structure == "kinetics":
         data, model, notes = _kinetics(data)
     else:
         data, notes = _only(data, tuple(OBSERVED))
-        numbers = read_calibration(calibration).parameters()
-        model = mechanistic_model(product, population, data=data, parameters=numbers)
+        parameters = read_calibration(calibration).parameters()
+        model = mechanistic_model(product, population, data=data, parameters=parameters)
     fitted = None
     if fit == "population":
         if len(data.subjects) < 2:
@@ -287,28 +293,30 @@ def run(
         fitted = fit_population(model, data.subjects, seed=seed, progress=feed)
         model = fitted.model
     chosen = (data.subject(subject),) if subject else data.subjects
-    ahead = []
+    progression = []
     if not isinstance(model.structure, Mechanistic):
         ways, fits = (model,) * len(chosen), individual_fits(model, chosen)
     else:
         first = [likely[0] for likely in likely_ways(model, chosen)]
         ways, fits = tuple(way for way, _, _ in first), tuple(fit for _, fit, _ in first)
-        for done, one in enumerate(chosen, start=1):
-            ahead.append(predict_progression(model, one, months=months, seed=seed))
+        for done, patient in enumerate(chosen, start=1):
+            progression.append(predict_progression(model, patient, months=months, seed=seed))
             if progress:
                 progress("time to progression", done, len(chosen))
-    few = [one.subject for one in ahead if one.effective < FEW and not np.isfinite(one.seen)]
+    few = [ahead.subject for ahead in progression if ahead.effective < FEW and not np.isfinite(ahead.seen)]
     if few:
         notes = (*notes, f"The interval rests on fewer than {FEW:g} effective draws, so it is rough: {', '.join(few)}.")
     shown = replace(data, subjects=tuple(chosen))
-    return OwnPatients(shown, model, ways, fits, shrinkage_of(model, fits), tuple(ahead), fitted, (*data.notes, *notes))
+    return FittedPatients(
+        shown, model, ways, fits, shrinkage_of(model, fits), tuple(progression), fitted, (*data.notes, *notes)
+    )
 
 
 def _kinetics(data: Longitudinal) -> tuple[Longitudinal, PopulationModel, tuple[str, ...]]:
     """The empirical structure, for transgene or for cells, whichever was measured in more patients."""
-    often = {kind: sum(kind in set(subject.kind) for subject in data.subjects) for kind in ("transgene", "car_t")}
-    cells = "transgene" if often["transgene"] >= often["car_t"] else "car_t"
-    some, notes = _only(data, (cells,))
+    counts = {kind: sum(kind in set(subject.kind) for subject in data.subjects) for kind in ("transgene", "car_t")}
+    cells = "transgene" if counts["transgene"] >= counts["car_t"] else "car_t"
+    measured, notes = _only(data, (cells,))
     start = tisagenlecleucel()
     if cells == "car_t":
         per_cell = read_catalogue()[TRANSGENE_SCALE].value
@@ -316,7 +324,7 @@ def _kinetics(data: Longitudinal) -> tuple[Longitudinal, PopulationModel, tuple[
         scale = np.where(np.array(start.structure.ids) == "c_max", 1.0 / per_cell, 1.0)
         error = {"car_t": RESIDUALS["car_t"]}
         start = replace(start, structure=CellularKinetics("car_t"), typical=start.typical * scale, residual=error)
-    return some, start, notes
+    return measured, start, notes
 
 
 def _only(data: Longitudinal, kinds: Sequence[str]) -> tuple[Longitudinal, tuple[str, ...]]:
@@ -329,8 +337,8 @@ def _only(data: Longitudinal, kinds: Sequence[str]) -> tuple[Longitudinal, tuple
             subjects.append(_part(subject, keep))
     if not subjects:
         raise InputError(f"{data.file}: there is no measurement of {' or '.join(kinds)} after the infusion.")
-    said = f"{left} measurements left out: another kind than {', '.join(kinds)}, or cells before the infusion."
-    return replace(data, subjects=tuple(subjects)), ((said,) if left else ())
+    note = f"{left} measurements left out: another kind than {', '.join(kinds)}, or cells before the infusion."
+    return replace(data, subjects=tuple(subjects)), ((note,) if left else ())
 
 
 def _part(subject: Subject, keep: np.ndarray) -> Subject:
@@ -339,30 +347,32 @@ def _part(subject: Subject, keep: np.ndarray) -> Subject:
     )
 
 
+# The report
+
+
 PER_PAGE = 5
-"""Patients in one picture of fits."""
-_INTRO = """The mechanistic model was fitted to each patient by its most probable parameters (maximum a posteriori).
-What lies ahead was simulated from draws that agree with the patient's measurements, with all that they leave open. It
-is conditional on the model and its calibration to trials, and knows nothing that a clinician knows beside the
-numbers."""
-_INTRO_KINETICS = """The empirical kinetics of CAR-T cells (Stein 2019) were fitted to each patient. They know of no
-tumour, so there is no time to progression; use the mechanistic structure for it."""
-_AHEAD = """Months since the first infusion: median, and central 95 % of what agrees with the measurements. Progression
-is by IMWG criteria on the serum marker, without deaths. 'past': the patient was followed beyond. A patient whose own
-measurements show progression has the day of the visit that shows it. Immune: probability that immunity against the CAR
-clears the cells."""
-_ESTIMATES = """Most probable value for each patient. Shrinkage near 100 %: the measurements say little of this
-parameter, and the value is that of a typical patient."""
-_FITS = """Black: measurements. Open triangles: values below the limit of the assay, which count with the probability of
-lying below it (method M3 of Beal 2001)."""
+"""Patients in a picture of fits."""
+_INTRO = """The mechanistic model was fitted to each patient (maximum a posteriori). The time to progression was
+simulated from posterior draws of the patient's parameters. It is conditional on the model and its calibration to
+trials, and uses nothing that a clinician knows beside the measurements."""
+_INTRO_KINETICS = """The empirical cellular kinetics of CAR-T cells (Stein 2019) were fitted to each patient. They have
+no tumour, so there is no time to progression; use the mechanistic structure for it."""
+_AHEAD = """Months since the first infusion: median, and central 95 % of the posterior predictive distribution.
+Progression is by IMWG criteria on the serum marker, without deaths. 'past': the patient was followed beyond. A patient
+whose own measurements show progression has the day of the visit that shows it. Immune: probability that immunity
+against the CAR clears the cells."""
+_ESTIMATES = """Empirical Bayes estimate of each patient. Shrinkage near 100 %: the measurements hardly inform this
+parameter, and the estimate is that of a typical patient."""
+_FITS = """Black: measurements. Open triangles: values below the limit of quantification, whose likelihood is the
+probability of lying below it (method M3 of Beal 2001)."""
 _RESIDUALS = """A model that describes the data has residuals around zero without a trend, nearly all within the dashed
 lines. With strong shrinkage the right column of the first picture looks better than the model is."""
-_DEVIATIONS = "Each dot is a patient. Where shrinkage is strong the dots huddle near zero whatever the patients are."
-_CHECK = """Data sets with the same patients, times and limits were simulated; the lines of the measurements should lie
-in the bands. With few patients the bands are wide, and the check is weak."""
+_DEVIATIONS = "Each dot is a patient. With strong shrinkage the dots lie near zero whatever the patients are."
+_CHECK = """Data sets with the same patients, times and limits were simulated; the percentiles of the measurements
+(lines) should lie in the bands. With few patients the bands are wide, and the check is weak."""
 
 
-def analyse(
+def write_patients_report(
     file: str | Path,
     *,
     product: str = "ide_cel",
@@ -377,34 +387,35 @@ def analyse(
     say: Callable[[str], None] = print,
     progress: Progress | None = None,
 ) -> Path:
-    """Read a file of measurements, fit, say the results, and write them; returns the folder of the run.
+    """Read a file of measurements, fit, print the results, and write them; returns the folder of the run.
 
-    The choices are those of `own_patients.run`, the formats those of `read_longitudinal`; the errors are theirs.
+    The options are those of `run`, the formats those of `read_longitudinal`; the errors are theirs.
     """
     data = read_longitudinal(file)
-    with new_run(folder, "patients", command, {"draws": seed}) as place:
-        place.note_input(file)
-        with place.timed("fit and prediction"):
-            found = run(
+    with new_run(folder, "patients", command, {"draws": seed}) as run_folder:
+        run_folder.note_input(file)
+        with run_folder.timed("fit and prediction"):
+            patients = run(
                 data, product=product, population=population, structure=structure, fit=fit, subject=subject,
                 calibration=calibration, seed=seed, progress=progress,
             )  # fmt: skip
-        if found.progression:
-            say(aligned(*ahead_table(found)) + "\n")
-        say(aligned(*estimate_table(found)))
-        for note in found.notes:
+        if patients.progression:
+            say(aligned(*ahead_table(patients)) + "\n")
+        say(aligned(*estimate_table(patients)))
+        for note in patients.notes:
             say(f"Note: {note}")
-        with place.timed("pictures and report"):
-            write_pages(place, found, Path(file).name)
-    return place.path
+        with run_folder.timed("pictures and report"):
+            report = patients_report(patients, Path(file).name)
+            write_run(run_folder, report, tables=_tables(patients))
+    return run_folder.path
 
 
-def ahead_table(found: OwnPatients) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def ahead_table(patients: FittedPatients) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Head and rows of the table of time to progression, a row per patient; empty rows with the empirical structure."""
     head = ("patient", "measurements", "last, day", "time to progression, months (95 %)", "immune")
     marks = tuple(f"free at {months:g} mo" for months in LANDMARKS)
     rows = []
-    for fit, ahead in zip(found.fits, found.progression, strict=False):
+    for fit, ahead in zip(patients.fits, patients.progression, strict=False):
         free = tuple(_share(ahead, months) for months in LANDMARKS)
         immune = f"{100 * ahead.immune:.0f} %"
         rows.append((fit.subject.id, str(len(fit.subject.time)), f"{ahead.last:g}", ahead.text, immune, *free))
@@ -420,143 +431,139 @@ def _share(ahead: Progression, months: float) -> str:
     return f"{100 * ahead.free_at(months):.0f} %"
 
 
-def estimate_table(found: OwnPatients) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def estimate_table(patients: FittedPatients) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Head and rows of the estimates: a row per parameter, typical value, shrinkage, and a column per patient."""
-    head = ("parameter", "typical", "shrinkage", *(fit.subject.id for fit in found.fits))
+    head = ("parameter", "typical", "shrinkage", *(fit.subject.id for fit in patients.fits))
     rows = []
-    for k, name in enumerate(found.ids):
-        share = found.shrinkage.get(name, np.nan)
+    for k, name in enumerate(patients.ids):
+        share = patients.shrinkage.get(name, np.nan)
         shrunk = f"{100 * share:.0f} %" if np.isfinite(share) else "–"
         rows.append(
-            (name, f"{found.model.typical[k]:.3g}", shrunk, *(f"{fit.values[k]:.3g}" for fit in found.fits))
+            (name, f"{patients.model.typical[k]:.3g}", shrunk, *(f"{fit.values[k]:.3g}" for fit in patients.fits))
         )  # fmt: skip
     return head, rows
 
 
 def unit_of(model: PopulationModel, name: str, kind: str) -> str:
-    """Unit of an individual parameter, as the files say it."""
+    """Unit of an individual parameter, as the files write it."""
     if isinstance(model.structure, Mechanistic):
-        known = model.structure.parameters
-        return known[name].unit if name in known else "copies/ug per cell/uL"
-    own = {"c_max": "copies/ug" if kind == "transgene" else "cell/uL"}
+        parameters = model.structure.parameters
+        return parameters[name].unit if name in parameters else "copies/ug per cell/uL"
+    kinetics = {"c_max": "copies/ug" if kind == "transgene" else "cell/uL"}
     days = {"t_max", "half_life_contraction", "half_life_persistence"}
-    return own.get(name, "day" if name in days else "")
+    return kinetics.get(name, "day" if name in days else "")
 
 
-def write_pages(folder: RunFolder, found: OwnPatients, file: str) -> None:
-    """Write estimates, time to progression, residuals and pictures as files, and the report."""
-    folder.write_table("estimates", _estimates(found))
-    if found.progression:
-        folder.write_table("progression", _progression(found.progression))
-    if found.population is not None:
-        folder.write_table("population", _population(found))
-    pictures = _pictures(found)
-    for _, _, some in pictures:
-        for picture in some:
-            folder.save(picture)
-    tables = [Table("Estimates", *estimate_table(found), _ESTIMATES)]
-    if found.progression:
-        tables.insert(0, Table("Time to progression", *ahead_table(found), _AHEAD))
-    if found.population is not None:
-        values = _population(found)
+def patients_report(patients: FittedPatients, file: str) -> Report:
+    """Time to progression, estimates, fits, residuals and predictive check; `file` is the name of the measurements."""
+    tables = [Table("Estimates", *estimate_table(patients), _ESTIMATES)]
+    if patients.progression:
+        tables.insert(0, Table("Time to progression", *ahead_table(patients), _AHEAD))
+    if patients.population is not None:
+        values = _population(patients)
         rows = [tuple(row) for row in zip(*values.values(), strict=True)]
         tables.append(Table("Population", tuple(values), rows, "Maximum likelihood (SAEM), with standard errors."))
-    report = Report(
+    return Report(
         title="A user's own patients",
         subtitle=file,
-        intro=_INTRO if found.progression else _INTRO_KINETICS,
-        notices=found.notes,
-        sections=[Section("In numbers", "", (), tables), *(Section(t, text, some) for t, text, some in pictures)],
-        manifest=folder.manifest(),
+        intro=_INTRO if patients.progression else _INTRO_KINETICS,
+        sections=[Section("Estimates and time to progression", tables=tables), *_picture_sections(patients)],
+        notices=patients.notes,
     )
-    write_report(folder.path / "report.html", report)
 
 
-def _pictures(found: OwnPatients) -> list[tuple[str, str, list[Picture]]]:
-    """Title, text and pictures of every section."""
-    kinds = [kind for kind in KINDS if any(kind.key in set(fit.subject.kind) for fit in found.fits)]
-    points = points_of(found.ways, found.fits, kinds, seed=1)
+def _picture_sections(patients: FittedPatients) -> list[Section]:
+    kinds = [kind for kind in KINDS if any(kind.key in set(fit.subject.kind) for fit in patients.fits)]
+    points = points_of(patients.ways, patients.fits, kinds, seed=1)
     pages = []
-    for page, first in enumerate(range(0, len(found.fits), PER_PAGE), start=1):
-        some = [
-            _to_draw(found, k, kind.key)
-            for k in range(first, min(first + PER_PAGE, len(found.fits)))
+    for page, first in enumerate(range(0, len(patients.fits), PER_PAGE), start=1):
+        drawn = [
+            _to_draw(patients, k, kind.key)
+            for k in range(first, min(first + PER_PAGE, len(patients.fits)))
             for kind in kinds
-            if kind.key in set(found.fits[k].subject.kind)
+            if kind.key in set(patients.fits[k].subject.kind)
         ]
-        name = "fits" if len(found.fits) <= PER_PAGE else f"fits_{page}"
-        here = [kind for kind in kinds if any(one.kind == kind.key for one in some)]
-        pages.append(fits_picture(some, here, name=name, title="Fits of single patients"))
+        name = "fits" if len(patients.fits) <= PER_PAGE else f"fits_{page}"
+        kinds_of_page = [kind for kind in kinds if any(patient.kind == kind.key for patient in drawn)]
+        pages.append(fits_picture(drawn, kinds_of_page, name=name, title="Fits of single patients"))
+    deviations = deviations_picture(deviations_of(patients.model, patients.fits), patients.shrinkage)
     sections = [
-        ("Fits", _FITS, pages),
-        ("Residuals", _RESIDUALS, [observed_picture(points), residual_picture(points)]),
-        ("Deviations", _DEVIATIONS, [deviations_picture(deviations_of(found.model, found.fits), found.shrinkage)]),
+        Section("Fits", _FITS, pages),
+        Section("Residuals", _RESIDUALS, [observed_picture(points), residual_picture(points)]),
+        Section("Deviations", _DEVIATIONS, [deviations]),
     ]
-    model = found.model
-    if isinstance(model.structure, Mechanistic) and found.population is None:
+    model = patients.model
+    if isinstance(model.structure, Mechanistic) and patients.population is None:
         model = wider(model)
-    if checks := check_of(model, [fit.subject for fit in found.fits], kinds):
-        sections.append(("Visual predictive check", _CHECK, [check_picture(checks)]))
+    if checks := check_of(model, [fit.subject for fit in patients.fits], kinds):
+        sections.append(Section("Visual predictive check", _CHECK, [check_picture(checks)]))
     return sections
 
 
-def _to_draw(found: OwnPatients, k: int, kind: str) -> PatientToDraw:
-    fit = found.fits[k]
-    subject, structure = fit.subject, found.ways[k].structure
-    mine = subject.kind == kind
+def _to_draw(patients: FittedPatients, k: int, kind: str) -> PatientToDraw:
+    fit = patients.fits[k]
+    subject, structure = fit.subject, patients.ways[k].structure
+    measured = subject.kind == kind
     end = max(float(subject.time.max()), 1.0)
-    days = np.unique(np.concatenate([np.geomspace(0.5, end, 120), np.linspace(0.5, end, 80), subject.time[mine]]))
+    days = np.unique(np.concatenate([np.geomspace(0.5, end, 120), np.linspace(0.5, end, 80), subject.time[measured]]))
     days = days[days > 0] if kind in ("car_t", "transgene") else np.append(0.0, days[days > 0])
-    asked = Subject(
+    grid = Subject(
         subject.id, days, np.full(len(days), kind), np.ones(len(days)), np.zeros(len(days), dtype=bool),
         subject.doses, subject.covariates,
     )  # fmt: skip
-    individual, typical = structure.predict(np.stack([fit.values, found.model.typical]), [asked, asked])
-    words = f"progression: {found.progression[k].text} months" if found.progression else ""
-    if found.progression and np.isfinite(found.progression[k].seen):
-        words = found.progression[k].text
+    individual, typical = structure.predict(np.stack([fit.values, patients.model.typical]), [grid, grid])
+    words = f"progression: {patients.progression[k].text} months" if patients.progression else ""
+    if patients.progression and np.isfinite(patients.progression[k].seen):
+        words = patients.progression[k].text
     return PatientToDraw(
-        subject.id, kind, subject.time[mine], subject.value[mine], subject.below[mine], days, individual, typical, words
-    )
+        subject.id, kind, subject.time[measured], subject.value[measured], subject.below[measured], days, individual,
+        typical, words,
+    )  # fmt: skip
 
 
-def _estimates(found: OwnPatients) -> dict[str, list[object]]:
+def _tables(patients: FittedPatients) -> list[tuple[str, Columns]]:
+    """Names and columns of the CSV files, with every digit and units."""
+    tables = [("estimates", _estimates(patients))]
+    if patients.progression:
+        tables.append(("progression", _progression(patients.progression)))
+    if patients.population is not None:
+        tables.append(("population", _population(patients)))
+    return tables
+
+
+def _estimates(patients: FittedPatients) -> dict[str, list[object]]:
     rows: list[tuple[object, ...]] = []
-    for fit in found.fits:
+    for fit in patients.fits:
         sd = np.sqrt(np.diag(fit.covariance))
-        for k, name in enumerate(found.ids):
-            unit = unit_of(found.model, name, str(fit.subject.kind[0]))
-            numbers = (found.model.typical[k], fit.values[k], sd[k], found.shrinkage.get(name))
+        for k, name in enumerate(patients.ids):
+            unit = unit_of(patients.model, name, str(fit.subject.kind[0]))
+            numbers = (patients.model.typical[k], fit.values[k], sd[k], patients.shrinkage.get(name))
             rows.append((fit.subject.id, name, unit, *numbers))
     heads = ("patient", "parameter", "unit", "typical", "estimate", "sd_log", "shrinkage")
-    return columns_of(heads, rows)
+    return columns(heads, rows)
 
 
-def _progression(ahead: Sequence[Progression]) -> dict[str, list[object]]:
+def _progression(progression: Sequence[Progression]) -> dict[str, list[object]]:
     rows = [
         (
-            one.subject, one.last, one.seen if np.isfinite(one.seen) else None, one.median, *one.interval, one.immune,
-            *(one.free_at(months) for months in LANDMARKS if months * DAYS_PER_MONTH <= one.until), one.effective,
+            ahead.subject, ahead.last, ahead.seen if np.isfinite(ahead.seen) else None, ahead.median, *ahead.interval,
+            ahead.immune,
+            *(ahead.free_at(months) for months in LANDMARKS if months * DAYS_PER_MONTH <= ahead.until), ahead.effective,
         )
-        for one in ahead
+        for ahead in progression
     ]  # fmt: skip
-    marks = tuple(f"free_at_{m:g}_months" for m in LANDMARKS if m * DAYS_PER_MONTH <= ahead[0].until)
+    marks = tuple(f"free_at_{m:g}_months" for m in LANDMARKS if m * DAYS_PER_MONTH <= progression[0].until)
     heads = ("patient", "last_day", "seen_day", "median_day", "low_day", "high_day", "immune", *marks, "draws")
-    return columns_of(heads, rows)
+    return columns(heads, rows)
 
 
-def columns_of(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> dict[str, list[object]]:
-    """Columns by name."""
-    return {head: [row[i] for row in rows] for i, head in enumerate(heads)}
-
-
-def _population(found: OwnPatients) -> dict[str, list[object]]:
-    fitted = found.population
+def _population(patients: FittedPatients) -> dict[str, list[object]]:
+    fitted = patients.population
     if fitted is None:
         return {}
     errors = fitted.standard_errors
     rows: list[tuple[object, ...]] = []
-    for k, name in enumerate(found.ids):
+    for k, name in enumerate(patients.ids):
         spread = float(np.sqrt(fitted.model.omega[k, k]))
         rows.append((name, float(fitted.model.typical[k]), errors.get(f"log typical {name}", np.nan), spread))
-    return columns_of(("parameter", "typical", "relative_standard_error", "sd_log_between_patients"), rows)
+    return columns(("parameter", "typical", "relative_standard_error", "sd_log_between_patients"), rows)
