@@ -1,4 +1,4 @@
-"""What every command writes with: two consoles, a progress bar, plain text."""
+"""Consoles, progress bar and plain text of every command."""
 
 import shlex
 import sys
@@ -33,7 +33,7 @@ def bar() -> Iterator:
 
 @contextmanager
 def settings(**sizes: Any) -> "Iterator[Settings]":
-    """What an experiment is handed: its sizes, the command line, a progress bar, and a voice."""
+    """The settings of an experiment: its sizes, the command line, a progress bar, and where to print."""
     from perdure.reports.settings import Settings
 
     with bar() as feed:

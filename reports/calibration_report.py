@@ -345,7 +345,7 @@ def notices(fit: AssessedFit) -> list[str]:
         )
     assessment = fit.assessment
     counts = ", ".join(f"{n} {word}" for word, n in counted(assessment.verdicts).items() if n)
-    sentences.append(f"Of {len(assessment.verdicts)} estimated parameters, by the data alone: {counts}.")
+    sentences.append(f"Of {len(assessment.verdicts)} parameters and class means, by the data alone: {counts}.")
     sentences.append(f"Trials left out: {'; '.join(coverage.text for coverage in assessment.left_out.coverage())}.")
     if fit.held_out is not None:
         sentences.append(f"Results held out: {'; '.join(coverage.text for coverage in fit.held_out.coverage())}.")

@@ -367,7 +367,7 @@ def identifiability_section(fit: AssessedFit) -> Section:
     value. Where the red curve falls by 1.92 on both sides, the data alone identify the parameter; on one side, they
     bound it; on neither, the profile is flat. If the fall needs another parameter at its bound (triangles), the
     parameter is limited by that bound. Blue and green curves add the priors of the others and its own. Of
-    {len(verdicts)} estimated parameters: {counts}.
+    {len(verdicts)} parameters and class means: {counts}.
     {f"A profile found a point {excess:.2f} log units better than the optimum." if excess > 0.1 else ""}
 
     Sobol indices are shares of the variance of a result when every parameter varies independently within its posterior.

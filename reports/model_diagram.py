@@ -1,4 +1,4 @@
-"""The model as a picture derived from its flows, and its numbers as a table: nothing is drawn or typed by hand."""
+"""Diagram of the model, derived from its states and flows."""
 
 import re
 
@@ -35,8 +35,8 @@ LABELS = {
 def model_diagram(system: System | None = None) -> Picture:
     """States as boxes and flows as arrows; the density classes stand in one box.
 
-    By default without drugs: what they change is on the page about therapies, and every drug at once would hide what
-    is always there.
+    By default without drugs: their effects are on the page about therapies, and all drugs at once would hide the
+    model itself.
     """
     system = system or myeloma(())
     states = {_box(state) or "": state.group for state in system.states}
@@ -73,8 +73,9 @@ def _label(name: str) -> str:
         " of exhausted",
         " of terminal",
     ):
-        if word in name:
-            return name.partition(word)[0]
+        flow, separator, _ = name.partition(word)
+        if separator:
+            return flow
     return name.replace("_", " ")
 
 

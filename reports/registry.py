@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..parameters.errors import unknown
 
-if TYPE_CHECKING:  # the list of questions is there at once, without model and pictures
+if TYPE_CHECKING:  # the list of questions needs neither model nor figures
     from .experiment_report import Reporter
 
 _FOLDER = Path(__file__).parent.parent / "experiments"
@@ -43,7 +43,7 @@ def all_experiments() -> tuple[Entry, ...]:
 
 
 def find_report(name: str) -> "Reporter":
-    """The function of an experiment that computes its answer and puts it into a report.
+    """The function of an experiment that simulates and returns its report.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def find_report(name: str) -> "Reporter":
 
 
 def checked_experiments() -> tuple[str, ...]:
-    """Names of the experiments that say what is known of their question (`findings`). Nothing is imported."""
+    """Names of the experiments with published findings (`findings`). Nothing is imported."""
     names = []
     for entry in all_experiments():
         tree = ast.parse((_FOLDER / f"{entry.name}.py").read_text(encoding="utf-8"))

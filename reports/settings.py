@@ -1,4 +1,4 @@
-"""What the command line hands to every experiment."""
+"""Settings of a run, from the command line to every experiment."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
