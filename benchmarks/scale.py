@@ -26,7 +26,7 @@ from perdure.model.reduction import Quantiles
 from perdure.model.regimens.regimen import give, infuse
 from perdure.model.simulate import Solver
 from perdure.reports.figures.picture import save_picture
-from perdure.reports.figures.scale import SizeToDraw, scale_picture
+from perdure.reports.figures.scale import SizeSpec, scale_picture
 
 REGIMENS = {
     "alone": infuse("cilta_cel"),
@@ -120,7 +120,7 @@ def main() -> int:
     show(rows)
     if chosen.folder is not None:
         drawn = [
-            SizeToDraw(int(row["patients"]), int(row["workers"]), row["seconds"], row["gigabytes"]) for row in rows
+            SizeSpec(int(row["patients"]), int(row["workers"]), row["seconds"], row["gigabytes"]) for row in rows
         ]  # fmt: skip
         print(*save_picture(scale_picture(drawn, limit=LIMIT), chosen.folder), sep="\n")
     record_ratios(benchmark, rows)

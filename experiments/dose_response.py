@@ -14,7 +14,7 @@ from perdure.model.regimens.regimen import infuse
 from perdure.model.therapy import read_therapy
 from perdure.reports.comparison_report import along_panel, report_of, table_of
 from perdure.reports.experiment_report import ExperimentReport, Finding
-from perdure.reports.figures.along import along_picture
+from perdure.reports.figures.courses import along_picture
 from perdure.reports.report import Section
 from perdure.reports.settings import Settings
 from perdure.trials.arm import Arm

@@ -14,8 +14,7 @@ from perdure.fitting.posterior import Sizes
 from perdure.model.imwg import PR
 from perdure.reports.comparison_report import along_panel, arms_section, course_of, report_of, table_of
 from perdure.reports.experiment_report import ExperimentReport, Finding
-from perdure.reports.figures.along import along_picture
-from perdure.reports.figures.course import Panel, course_picture
+from perdure.reports.figures.courses import Panel, along_picture, course_picture
 from perdure.reports.figures.picture import Picture
 from perdure.reports.report import Section
 from perdure.reports.settings import Settings

@@ -13,11 +13,9 @@ from perdure.fitting.posterior import Sizes
 from perdure.model.simulate import Solver
 from perdure.model.statistics.survival import SurvivalCurve
 from perdure.reports.experiment_report import ExperimentReport, Finding
-from perdure.reports.figures.curves import CurveToDraw, SurvivalPanel
-from perdure.reports.figures.forest import effect_picture
+from perdure.reports.figures.intervals import EffectRowSpec, effect_picture
 from perdure.reports.figures.picture import Picture
-from perdure.reports.figures.rows import EffectRowToDraw
-from perdure.reports.figures.survival import survival_grid
+from perdure.reports.figures.survival import CurveSpec, SurvivalPanel, survival_grid
 from perdure.reports.report import Section, Table
 from perdure.reports.run_files import estimate_row
 from perdure.reports.settings import Settings
@@ -133,7 +131,7 @@ def survival_by_peak(cohorts: Sequence[DichotomisedCohort]) -> Picture:
     )  # fmt: skip
 
 
-def _curve(cohort: DichotomisedCohort, above: bool) -> CurveToDraw:
+def _curve(cohort: DichotomisedCohort, above: bool) -> CurveSpec:
     def side(groups: Dichotomised) -> SurvivalCurve:
         return groups.above if above else groups.below
 
@@ -142,7 +140,7 @@ def _curve(cohort: DichotomisedCohort, above: bool) -> CurveToDraw:
     band = cohort.numbers(lambda groups: side(groups).at(BAND_MONTHS), 0.0, 1.0).centred
     low, high = np.quantile(band, (0.025, 0.975), axis=0) if len(band) else np.full((2, BAND_MONTHS.size), np.nan)
     sample_low, sample_high = curve.interval_at(BAND_MONTHS)
-    return CurveToDraw(
+    return CurveSpec(
         label=f"{'above' if above else 'below'} {THRESHOLD:g} ({100 * share:.0f} %)", times=curve.times,
         survival=curve.survival, at_risk=curve.at_risk, censor_times=curve.censor_times, band_times=BAND_MONTHS,
         parameter_low=low, parameter_high=high, sample_low=sample_low, sample_high=sample_high, trial_size=GROUP_SIZE,
@@ -154,7 +152,7 @@ def gain_by_peak(cohorts: Sequence[DichotomisedCohort]) -> Picture:
     """The difference in restricted mean of every cohort."""
     gains = [(cohort.name, cohort.gain_months) for cohort in cohorts]
     return effect_picture(
-        [EffectRowToDraw(name, gain.value, gain.low, gain.high) for name, gain in gains],
+        [EffectRowSpec(name, gain.value, gain.low, gain.high) for name, gain in gains],
         name="gain_by_peak",
         title=f"Peak above {THRESHOLD:g} against below: what is left when patients are made alike",
         x_label=f"Difference in restricted mean PFS over {RESTRICTED_MONTHS:g} months (months)",

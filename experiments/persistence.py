@@ -17,7 +17,7 @@ from perdure.model.imwg import PR
 from perdure.parameters.units import DAYS_PER_MONTH
 from perdure.reports.comparison_report import along_panel, arms_section, report_of, table_of
 from perdure.reports.experiment_report import ExperimentReport, Finding
-from perdure.reports.figures.along import along_picture
+from perdure.reports.figures.courses import along_picture
 from perdure.reports.report import Section
 from perdure.reports.settings import Settings
 from perdure.trials.arm import Arm, Change

@@ -10,14 +10,7 @@ from dataclasses import replace
 from perdure.fitting.calibration.calibration import Calibration, read_calibration
 from perdure.fitting.posterior import Sizes
 from perdure.reports.experiment_report import ExperimentReport
-from perdure.reports.populations_report import (
-    headline_table,
-    limit_table,
-    notices,
-    picture,
-    reading,
-    share_table,
-)
+from perdure.reports.populations_report import headline_table, limit_table, notices, picture, reading, share_table
 from perdure.reports.report import Section
 from perdure.reports.run_files import NumberRow, estimate_rows
 from perdure.reports.settings import Settings

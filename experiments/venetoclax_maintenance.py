@@ -15,7 +15,7 @@ from perdure.model.statistics.proportions import clopper_pearson
 from perdure.reports.bcl2_report import gain_panel, gain_rows, patients_table
 from perdure.reports.comparison_report import given_of, group_table, notices_of, numbers_of, pfs_picture, table_of
 from perdure.reports.experiment_report import ExperimentReport, Finding
-from perdure.reports.figures.along import along_picture
+from perdure.reports.figures.courses import along_picture
 from perdure.reports.figures.picture import Picture
 from perdure.reports.report import Section
 from perdure.reports.settings import Settings

@@ -14,8 +14,7 @@ from ..trials.compare import Comparison
 from ..trials.measures import PFS_24
 from ..trials.treat import ArmResult
 from .comparison_report import course_of
-from .figures.bands import BandToDraw
-from .figures.course import Panel, course_picture
+from .figures.courses import BandSpec, Panel, course_picture
 from .figures.picture import Picture
 from .figures.shares import shares_picture
 
@@ -76,13 +75,13 @@ def antigen_course(
     """
     people = draw(parameters, patients, seed)
     values = make_patients(parameters, people, product=arms[0].plan.products, population=arms[0].population)
-    bands: dict[str, list[BandToDraw]] = {"soluble_bcma": [], "susceptibility": []}
+    bands: dict[str, list[BandSpec]] = {"soluble_bcma": [], "susceptibility": []}
     for arm in arms:
         solution = simulate(values, arm.plan.first, times=np.arange(until + 1.0), solver=Solver(rtol=1e-5))
         evaluable, middle = np.isfinite(solution.eradication), solution.times[WEEK // 2 : -(WEEK // 2)]
         for quantity, series in bands.items():
             windows = np.lib.stride_tricks.sliding_window_view(solution[quantity][evaluable], WEEK, axis=1)
-            series.append(BandToDraw(arm.name, middle, *np.percentile(windows.mean(axis=2), [5, 50, 95], axis=0)))
+            series.append(BandSpec(arm.name, middle, *np.percentile(windows.mean(axis=2), [5, 50, 95], axis=0)))
     return course_picture(
         [
             Panel("Soluble BCMA", "Relative to day 0", bands["soluble_bcma"], True, low=1e-3),

@@ -23,7 +23,7 @@ from ..fitting.validation.user_evidence import SEED as HELD_OUT_SEED
 from ..fitting.validation.user_evidence import UserValidation, validate_user_evidence
 from ..model.therapy import read_therapies, read_therapy
 from ..trials.prevalence_projection import TwoPopulations, project_both
-from .figures.labels import number_text
+from .figures.style import number_text
 from .run_files import RunFolder
 
 # Labels

@@ -4,8 +4,8 @@ from ..fitting.posterior import Estimate
 from ..trials.attribution import Decomposition
 from ..trials.coalitions import MECHANISMS
 from .figures.contributions import contribution_picture
+from .figures.intervals import EffectRowSpec
 from .figures.picture import Picture
-from .figures.rows import EffectRowToDraw
 from .report import Table
 
 HEAD = ("mechanism", "contribution", "alone", "added last")
@@ -49,5 +49,5 @@ def why_picture(decomposition: Decomposition, *, name: str, title: str, note: st
     )  # fmt: skip
 
 
-def _row(label: str, estimate: Estimate) -> EffectRowToDraw:
-    return EffectRowToDraw(label, estimate.value, estimate.low, estimate.high)
+def _row(label: str, estimate: Estimate) -> EffectRowSpec:
+    return EffectRowSpec(label, estimate.value, estimate.low, estimate.high)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from ..trials.bcl2_dependence import PATIENTS, VenetoclaxMaintenance
 from ..trials.measures import RESTRICTED_MONTHS, RESTRICTED_PFS
-from .figures.along import AlongPanel, LineToDraw
+from .figures.courses import AlongPanel, LineSpec
 from .report import Table
 from .run_files import NumberRow, estimate_row
 
@@ -26,7 +26,7 @@ def gain_panel(
     for patients in PATIENTS[:3]:
         gains = [venetoclax.gain(arm, patients) for arm in points.values()]
         value, low, high = ([getattr(gain, part) for gain in gains] for part in ("value", "low", "high"))
-        lines.append(LineToDraw(patients, list(points), value, low, high))
+        lines.append(LineSpec(patients, list(points), value, low, high))
     return AlongPanel(title, x_label, "gain in restricted mean PFS (months)", lines, log, marks, zero=True)
 
 

@@ -6,10 +6,9 @@ from ..trials.bridging import DIED, GROWTH, PER_APHERESED, PROGRESSED
 from ..trials.compare import Comparison
 from ..trials.measures import RESTRICTED_MONTHS, RESTRICTED_PFS, Measure
 from .comparison_report import line_along
-from .figures.along import AlongPanel, LineToDraw, along_picture
-from .figures.forest import effect_picture
+from .figures.courses import AlongPanel, LineSpec, along_picture
+from .figures.intervals import EffectRowSpec, effect_picture
 from .figures.picture import Picture
-from .figures.rows import EffectRowToDraw
 
 ByWait = Mapping[float, str]
 """Names of arms by days from apheresis to infusion, rising."""
@@ -29,10 +28,10 @@ def wait_picture(
         Waits to be marked, each with its label.
     """
 
-    def line(label: str, measure: Measure, arms: ByWait = waits) -> LineToDraw:
+    def line(label: str, measure: Measure, arms: ByWait = waits) -> LineSpec:
         return line_along(comparison, label, list(arms), list(arms.values()), measure)
 
-    def panel(title: str, y_label: str, *lines: LineToDraw, marked: bool = True) -> AlongPanel:
+    def panel(title: str, y_label: str, *lines: LineSpec, marked: bool = True) -> AlongPanel:
         marks = [(day, label) for day, label in reported if marked and day <= max(waits)]
         return AlongPanel(title, "days from apheresis to infusion", y_label, lines, marks=marks)
 
@@ -66,8 +65,7 @@ def per_apheresed_picture(comparison: Comparison, arms: Sequence[str]) -> Pictur
     footings = {arm.name: footing for arm, footing in zip(comparison.arms, comparison.footings, strict=True)}
     gains = {arm: comparison.gain(arm, PER_APHERESED) for arm in arms if arm in footings}
     rows = [
-        EffectRowToDraw(arm, gain.value, gain.low, gain.high, not footings[arm].calibrated)
-        for arm, gain in gains.items()
+        EffectRowSpec(arm, gain.value, gain.low, gain.high, not footings[arm].calibrated) for arm, gain in gains.items()
     ]
     return effect_picture(
         rows,

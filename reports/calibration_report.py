@@ -39,9 +39,9 @@ from .calibration_sections import (
     prior_section,
     search_section,
 )
-from .figures.columns import Columns
-from .figures.predictive import PredictedRow
-from .figures.validation import coverage_picture, ranks_picture, recovery_picture
+from .figures.assessment import coverage_picture, ranks_picture, recovery_picture
+from .figures.paired_intervals import PredictedRow
+from .figures.picture import Columns
 from .report import Report, Section, Table, columns
 from .run_files import RunFolder, new_run, write_run
 

@@ -15,13 +15,12 @@ from ..fitting.identifiability.verdict import Verdict, counted
 from ..fitting.observations import Item, Study
 from ..fitting.studies import in_conflict
 from .assessed_fit import AssessedFit, number_label, result_label
-from .figures.forest import EffectRowToDraw, effect_picture, fit_picture
-from .figures.heat_map import correlation_picture, pull_picture
-from .figures.identifiability import profile_picture
-from .figures.index_bars import morris_picture, sobol_picture
+from .figures.assessment import profile_picture
+from .figures.contributions import morris_picture, sobol_picture
+from .figures.intervals import EffectRowSpec, FitRowSpec, effect_picture, fit_picture
+from .figures.paired_intervals import PredictedRow, predicted_picture
 from .figures.picture import Picture
-from .figures.predictive import PredictedRow, predicted_picture
-from .figures.rows import FitRowToDraw
+from .figures.tables import correlation_picture, pull_picture
 from .report import Section, Table
 
 # Evidence, prior, optimisation, posterior, goodness of fit
@@ -224,7 +223,7 @@ def fit_section(fit: AssessedFit) -> Section:
         table.append((fit.results[item.id], item.text, misfit["model"], low, high, misfit["misfit"], item.weight))
         if math.isfinite(_reported(item)):
             label = _within(study, item)
-            rows.append(FitRowToDraw(
+            rows.append(FitRowSpec(
                 study.study, label, item.unit, _reported(item), _or_nan(item.low), _or_nan(item.high), misfit["model"],
                 min(low, misfit["model"]), max(high, misfit["model"]), misfit["misfit"],
             ))  # fmt: skip
@@ -339,11 +338,11 @@ def _shrinkage(drawn: np.ndarray) -> float:
     return round(100.0 * max(0.0, 1.0 - float(drawn.var())))
 
 
-def _row(label: str, drawn: np.ndarray, *, borrowed: bool = False) -> EffectRowToDraw:
-    return EffectRowToDraw(label, *_mean_and_interval(drawn), extrapolated=borrowed)
+def _row(label: str, drawn: np.ndarray, *, borrowed: bool = False) -> EffectRowSpec:
+    return EffectRowSpec(label, *_mean_and_interval(drawn), extrapolated=borrowed)
 
 
-def _family_picture(family: Family, rows: list[EffectRowToDraw], k: int) -> Picture:
+def _family_picture(family: Family, rows: list[EffectRowSpec], k: int) -> Picture:
     return effect_picture(
         rows, name=f"class_{k + 1}", title=f"{family.name[0].upper()}{family.name[1:]}: {family.meaning}",
         x_label="prior SDs from the prior median of the product", sides=("smaller", "larger"),

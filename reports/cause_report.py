@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from ..fitting.posterior import Estimate
 from ..trials.causes import EVERYBODY, FOLLOW_UP_MONTHS, LEAST, RESTRICTED_MONTHS, CauseTable
-from .figures.cause_heat import CellToDraw, cause_picture
+from .figures.cause_table import CauseCell, cause_picture
 from .figures.picture import Picture
 from .report import Table
 from .run_files import NumberRow, estimate_row
@@ -42,11 +42,11 @@ def gain_picture(causes: CauseTable) -> Picture:
     )  # fmt: skip
 
 
-def _cell(causes: CauseTable, group: str, therapy: str) -> CellToDraw:
+def _cell(causes: CauseTable, group: str, therapy: str) -> CauseCell:
     if not causes.enough(group):
-        return CellToDraw(math.nan, math.nan, math.nan)
+        return CauseCell(math.nan, math.nan, math.nan)
     gain = causes.gain(group, therapy)
-    return CellToDraw(gain.value, gain.low, gain.high)
+    return CauseCell(gain.value, gain.low, gain.high)
 
 
 def causes_table(causes: CauseTable) -> Table:

@@ -14,13 +14,10 @@ from ..trials.compare import EVERYBODY, Comparison
 from ..trials.measures import MEDIAN_PFS, RESTRICTED_PFS, Measure
 from ..trials.treat import ArmResult
 from .experiment_report import ExperimentReport, Finding
-from .figures.along import AlongPanel, LineToDraw
-from .figures.bands import BandToDraw
-from .figures.curves import CurveToDraw
-from .figures.forest import effect_picture
+from .figures.courses import AlongPanel, BandSpec, LineSpec
+from .figures.intervals import EffectRowSpec, effect_picture
 from .figures.picture import Picture
-from .figures.rows import EffectRowToDraw
-from .figures.survival import survival_picture
+from .figures.survival import CurveSpec, survival_picture
 from .report import Section, Table
 from .run_files import NumberRow, estimate_row
 
@@ -105,7 +102,7 @@ def pfs_picture(
     )  # fmt: skip
 
 
-def curve_of(comparison: Comparison, arm: str, *, sample: bool = False) -> CurveToDraw:
+def curve_of(comparison: Comparison, arm: str, *, sample: bool = False) -> CurveSpec:
     """One arm's curve, with its band and, where it was measured, its median.
 
     `sample` adds the sampling error of a trial of `TRIAL_SIZE` patients; one pair of dashed lines is legible, not four.
@@ -118,7 +115,7 @@ def curve_of(comparison: Comparison, arm: str, *, sample: bool = False) -> Curve
     sampled = outcomes.progression_free(patients=TRIAL_SIZE).interval_at(months) if sample else (None, None)
     measured = MEDIAN_PFS.name in [measure.name for measure in comparison.measures]
     median = comparison.estimate(arm, MEDIAN_PFS) if measured else Estimate(curve.median(), np.nan, np.nan)
-    return CurveToDraw(
+    return CurveSpec(
         label=arm, times=curve.times, survival=curve.survival, at_risk=curve.at_risk, censor_times=curve.censor_times,
         band_times=months, parameter_low=low, parameter_high=high, sample_low=sampled[0], sample_high=sampled[1],
         trial_size=TRIAL_SIZE if sample else None, median=median.value, median_interval=(median.low, median.high),
@@ -139,7 +136,7 @@ def gain_picture(
             gain = comparison.gain(arm.name, measure, reference, group)
             if np.isfinite(gain.value):
                 label = arm.name if len(groups) == 1 else f"{arm.name}: {group}"
-                rows.append(EffectRowToDraw(label, gain.value, gain.low, gain.high, not footing.calibrated))
+                rows.append(EffectRowSpec(label, gain.value, gain.low, gain.high, not footing.calibrated))
     return effect_picture(
         rows, name=name, title=title, x_label=f"Difference in {measure.name} ({measure.unit})", sides=sides,
         note=note or f"Against {reference}, same virtual patients; interval: central 95 % of posterior draws.",
@@ -149,13 +146,13 @@ def gain_picture(
 def line_along(
     comparison: Comparison, label: str, x: Sequence[float], arms: Sequence[str], measure: Measure, *, against: str = "",
     group: str = EVERYBODY,
-) -> LineToDraw:  # fmt: skip
+) -> LineSpec:  # fmt: skip
     """A measure of some arms (or what they gain over another) along what they differ in, for `along_picture`."""
     if against:
         values = [comparison.gain(arm, measure, against, group) for arm in arms]
     else:
         values = [comparison.estimate(arm, measure, group) for arm in arms]
-    return LineToDraw(label, x, [v.value for v in values], [v.low for v in values], [v.high for v in values])
+    return LineSpec(label, x, [v.value for v in values], [v.low for v in values], [v.high for v in values])
 
 
 def along_panel(
@@ -186,7 +183,7 @@ def along_panel(
 def course_of(
     result: ArmResult, quantity: str, *, label: str, progression_free: bool = False, least: float = -np.inf,
     months: float = np.inf,
-) -> BandToDraw:  # fmt: skip
+) -> BandSpec:  # fmt: skip
     """Course in time of a state or a quantity, with its spread between patients, for `course_picture`.
 
     Parameters
@@ -205,7 +202,7 @@ def course_of(
     values = np.where(followed, np.maximum(result.course[quantity], least), np.nan)
     enough = np.isfinite(values).sum(axis=0) >= max(FEWEST_SHARE * outcomes.n, FEWEST)
     kept = enough & (times <= months * DAYS_PER_MONTH)
-    return BandToDraw(label, times[kept], *np.nanpercentile(values[:, kept], [5, 50, 95], axis=0))
+    return BandSpec(label, times[kept], *np.nanpercentile(values[:, kept], [5, 50, 95], axis=0))
 
 
 def table_of(

@@ -12,10 +12,9 @@ import numpy as np
 from ..trials.adam import adrs, adsl, adtte
 from ..trials.analysis import Analysis, ArmSummary, Effect, Interval
 from ..trials.design_run import DesignResult, arm_of, read_design, run_design
-from .figures.curves import CurveToDraw
 from .figures.picture import Picture
-from .figures.power_curve import AssuranceToDraw, PowerToDraw, effect_picture_of_draws, power_picture
-from .figures.survival import survival_picture
+from .figures.power import AssuranceSpec, PowerSpec, effect_picture_of_draws, power_picture
+from .figures.survival import CurveSpec, survival_picture
 from .report import Report, Section, Table, aligned, columns, write_report
 from .run_files import NumberRow, RunFolder, new_run, write_numbers
 from .settings import Settings
@@ -46,8 +45,8 @@ def power_picture_of(result: DesignResult) -> Picture:
     if not result.size.within:
         note += f" {100 * design.power:g} % power lies outside of these sizes."
     return power_picture(
-        PowerToDraw(curve.sizes.astype(float), curve.power, curve.low, curve.high, line, curve.smooth.at(line)),
-        AssuranceToDraw(
+        PowerSpec(curve.sizes.astype(float), curve.power, curve.low, curve.high, line, curve.smooth.at(line)),
+        AssuranceSpec(
             [float(assurance.patients) for assurance in result.assurances],
             [assurance.value for assurance in result.assurances], [assurance.low for assurance in result.assurances],
             [assurance.high for assurance in result.assurances],
@@ -98,13 +97,13 @@ def example_picture(result: DesignResult) -> Picture | None:
     )  # fmt: skip
 
 
-def _curve(arm: ArmSummary) -> CurveToDraw:
+def _curve(arm: ArmSummary) -> CurveSpec:
     curve = arm.curve
     if curve is None:
         raise ValueError(arm.name)
     grid = np.linspace(0.0, curve.followed_until, 120)
     low, high = curve.interval_at(grid)
-    return CurveToDraw(
+    return CurveSpec(
         label=arm.name, times=curve.times, survival=curve.survival, at_risk=curve.at_risk,
         censor_times=curve.censor_times, band_times=grid, sample_low=low, sample_high=high, trial_size=arm.evaluable,
         median=arm.median.value, last_patient=curve.followed_until,

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from ..fitting.calibration.calibration import MISSED
 from ..fitting.fit_table import FitRow, TherapyRow, by_group
 from ..model.therapy import Therapy
-from .figures.forest import fit_picture
+from .figures.intervals import FitRowSpec, fit_picture
 from .figures.picture import Picture
-from .figures.rows import FitRowToDraw
 from .report import Table
 
 _FIT_NOTE = (
@@ -98,9 +97,9 @@ def _has_number(row: FitRow) -> bool:
     return row.item.kind != "direction" and math.isfinite(row.model) and reported
 
 
-def _drawn(row: FitRow, group: str, label: str) -> FitRowToDraw:
+def _drawn(row: FitRow, group: str, label: str) -> FitRowSpec:
     """A row under the name of a group; what was not reported is NaN, and a range without a low end begins at 0."""
     item = row.item
     low = 0.0 if item.low is None and item.kind == "range" else item.low
     value, low, high = (math.nan if number is None else number for number in (item.value, low, item.high))
-    return FitRowToDraw(group, label, item.unit, value, low, high, row.model, row.low, row.high, row.misfit, item.role)
+    return FitRowSpec(group, label, item.unit, value, low, high, row.model, row.low, row.high, row.misfit, item.role)

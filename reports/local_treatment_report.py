@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from ..trials.local_treatment import HORIZON, WORTH, Irradiation
-from .figures.along import AlongPanel, LineToDraw, along_picture
-from .figures.forest import effect_picture
+from .figures.courses import AlongPanel, LineSpec, along_picture
+from .figures.intervals import EffectRowSpec, effect_picture
 from .figures.picture import Picture
-from .figures.rows import EffectRowToDraw
 from .report import Table
 from .run_files import NumberRow, estimate_row
 
@@ -19,9 +18,7 @@ def gain_picture(irradiation: Irradiation, groups: Sequence[str]) -> Picture:
     lines = []
     for group in groups:
         gains = [irradiation.gain(share, group) for share in irradiation.shares]
-        lines.append(
-            LineToDraw(group, shares, [g.value for g in gains], [g.low for g in gains], [g.high for g in gains])
-        )
+        lines.append(LineSpec(group, shares, [g.value for g in gains], [g.low for g in gains], [g.high for g in gains]))
     panel = AlongPanel(
         "Gain until the next progression", "share of the tumour in the field (%)",
         "gain in progression-free time (months)", lines, zero=True,
@@ -37,7 +34,7 @@ def order_picture(irradiation: Irradiation, orders: Sequence[str], drug: str) ->
     """Months until the drug of the next line has failed, against the first order."""
     gains = {order: irradiation.difference("failed", order, orders[0]) for order in orders[1:]}
     return effect_picture(
-        [EffectRowToDraw(order, gain.value, gain.low, gain.high, True) for order, gain in gains.items()],
+        [EffectRowSpec(order, gain.value, gain.low, gain.high, True) for order, gain in gains.items()],
         name="oligoprogression_order", title=f"Against {orders[0]}",
         x_label=f"Difference in months from the first progression until {drug} has failed, of {HORIZON:g}",
         sides=("shorter", "longer"), note="Same virtual patients; interval: central 95 % of posterior draws.",

@@ -27,16 +27,18 @@ from ..fitting.posterior import Progress
 from ..model.catalogue import read_catalogue
 from ..parameters.errors import InputError, unknown
 from ..parameters.units import DAYS_PER_MONTH
-from .figures.columns import Columns
-from .figures.own_patients import KindToDraw, PatientToDraw, fits_picture
-from .figures.own_population import (
-    CheckToDraw,
-    PointsToDraw,
+from .figures.patients import (
+    CheckSpec,
+    KindSpec,
+    PatientSpec,
+    PointsSpec,
     check_picture,
     deviations_picture,
+    fits_picture,
     observed_picture,
     residual_picture,
 )
+from .figures.picture import Columns
 from .report import Report, Section, Table, aligned, columns
 from .run_files import new_run, write_run
 
@@ -65,8 +67,8 @@ def shrinkage_of(model: PopulationModel, fits: Sequence[IndividualFit]) -> dict[
 
 
 def points_of(
-    ways: Sequence[PopulationModel], fits: Sequence[IndividualFit], kinds: Sequence[KindToDraw], seed: int
-) -> list[PointsToDraw]:
+    ways: Sequence[PopulationModel], fits: Sequence[IndividualFit], kinds: Sequence[KindSpec], seed: int
+) -> list[PointsSpec]:
     """Every measurement with population and individual prediction and its weighted residual, by kind of measurement.
 
     `ways` are the models with which the patients were fitted. The residual of a value below the limit of quantification
@@ -92,7 +94,7 @@ def points_of(
         residual = np.where(below, drawn_below(residual, rng), residual)
         ids = [s.id for s, place in zip(subjects, places, strict=True) for _ in place]
         days = joined([s.time for s in subjects])
-        points.append(PointsToDraw(kind, ids, days, value, below, individual, joined(typical), residual))
+        points.append(PointsSpec(kind, ids, days, value, below, individual, joined(typical), residual))
     return points
 
 
@@ -103,9 +105,9 @@ def drawn_below(cut: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def check_of(
-    model: PopulationModel, subjects: Sequence[Subject], kinds: Sequence[KindToDraw], *,
+    model: PopulationModel, subjects: Sequence[Subject], kinds: Sequence[KindSpec], *,
     replicates: int = REPLICATES, seed: int = 1,
-) -> list[CheckToDraw]:  # fmt: skip
+) -> list[CheckSpec]:  # fmt: skip
     """Visual predictive check (Holford 2005; share below the limit as in Bergstrand and Karlsson 2009), by kind.
 
     Every replicate has the patients, times and limits of the data with new random effects and errors. Bins are the
@@ -176,16 +178,16 @@ def _limits(subjects: Sequence[Subject], places: Sequence[np.ndarray]) -> np.nda
 
 
 def _check(
-    kind: KindToDraw, days: np.ndarray, observed: np.ndarray, simulated: np.ndarray, group: np.ndarray,
+    kind: KindSpec, days: np.ndarray, observed: np.ndarray, simulated: np.ndarray, group: np.ndarray,
     value: np.ndarray, below: np.ndarray,
-) -> CheckToDraw:  # fmt: skip
+) -> CheckSpec:  # fmt: skip
     parts = [np.flatnonzero(group == k) for k in range(group.max() + 1)]
     seen = np.stack([_percentiles(observed[None, part])[:, 0] for part in parts], axis=1)
     each = np.stack([_percentiles(simulated[:, part]) for part in parts], axis=1)  # (3, bins, replicates)
     shares = np.stack([np.mean(np.isneginf(simulated[:, part]), axis=1) for part in parts])
     low, high = np.quantile(each, [0.025, 0.975], axis=2, method="nearest")
     share_low, share_high = np.quantile(shares, [0.025, 0.975], axis=1)
-    return CheckToDraw(
+    return CheckSpec(
         kind=kind,
         day=np.array([max(float(np.median(days[part])), 0.0) for part in parts]),
         observed=_finite(seen),
@@ -215,10 +217,10 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 STRUCTURES, FITS = ("mechanistic", "kinetics"), ("individual", "population")
 KINDS = (
-    KindToDraw("car_t", "CAR-T cells", "cells/mm\u00b3", log=True),
-    KindToDraw("transgene", "Transgene", "copies/\u00b5g", log=True),
-    KindToDraw("m_protein", "M-protein", "g/L", log=True),
-    KindToDraw("flc", "Light chain", "mg/L", log=True),
+    KindSpec("car_t", "CAR-T cells", "cells/mm\u00b3", log=True),
+    KindSpec("transgene", "Transgene", "copies/\u00b5g", log=True),
+    KindSpec("m_protein", "M-protein", "g/L", log=True),
+    KindSpec("flc", "Light chain", "mg/L", log=True),
 )
 LANDMARKS = (12.0, 24.0)
 """Months at which the probability of freedom from progression is reported."""
@@ -500,7 +502,7 @@ def _picture_sections(patients: FittedPatients) -> list[Section]:
     return sections
 
 
-def _to_draw(patients: FittedPatients, k: int, kind: str) -> PatientToDraw:
+def _to_draw(patients: FittedPatients, k: int, kind: str) -> PatientSpec:
     fit = patients.fits[k]
     subject, structure = fit.subject, patients.ways[k].structure
     measured = subject.kind == kind
@@ -515,7 +517,7 @@ def _to_draw(patients: FittedPatients, k: int, kind: str) -> PatientToDraw:
     words = f"progression: {patients.progression[k].text} months" if patients.progression else ""
     if patients.progression and np.isfinite(patients.progression[k].seen):
         words = patients.progression[k].text
-    return PatientToDraw(
+    return PatientSpec(
         subject.id, kind, subject.time[measured], subject.value[measured], subject.below[measured], days, individual,
         typical, words,
     )  # fmt: skip

@@ -19,8 +19,8 @@ from ..trials.prevalence_projection import (
     SAMPLED,
     TwoPopulations,
 )
+from .figures.paired_intervals import MethodsRowSpec, methods_picture
 from .figures.picture import Picture
-from .figures.two_populations import MethodsRowToDraw, methods_picture
 from .report import Table
 
 
@@ -126,7 +126,7 @@ def picture(populations: Sequence[TwoPopulations]) -> Picture:
         for headline in HEADLINES:
             estimates = [population.estimate(method, headline) for method in METHODS]
             values = tuple((estimate.value, estimate.low, estimate.high) for estimate in estimates)
-            rows.append(MethodsRowToDraw(population.name, headline.partition(",")[0], units[headline], values))
+            rows.append(MethodsRowSpec(population.name, headline.partition(",")[0], units[headline], values))
     return methods_picture(
         rows, METHODS, name="two_populations", title="Headline numbers under two ways to make virtual patients",
         note="Intervals, 95 %: of the fit over posterior draws; of the weights over reported results within their "

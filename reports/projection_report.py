@@ -10,14 +10,11 @@ from ..trials.compare import Comparison
 from ..trials.measures import RESTRICTED_PFS
 from ..trials.treat import ArmResult
 from .comparison_report import TRIAL_SIZE, course_of, curve_of, table_of
-from .figures.bands import Panel
-from .figures.course import course_picture
-from .figures.forest import effect_picture
+from .figures.courses import Panel, course_picture
+from .figures.intervals import EffectRowSpec, effect_picture
 from .figures.picture import Picture
-from .figures.rows import EffectRowToDraw
-from .figures.shares import shares_picture
+from .figures.shares import shares_picture, waterfall_picture
 from .figures.survival import survival_picture
-from .figures.waterfall import waterfall_picture
 from .report import Table
 
 Projections = Mapping[str, Comparison]
@@ -66,7 +63,7 @@ def gain_picture(projections: Projections) -> Picture:
     for comparison in named_in_full(projections):
         for arm, footing in list(zip(comparison.arms, comparison.footings, strict=True))[1:]:
             gain = comparison.gain(arm.name, RESTRICTED_PFS)
-            rows.append(EffectRowToDraw(arm.name, gain.value, gain.low, gain.high, not footing.calibrated))
+            rows.append(EffectRowSpec(arm.name, gain.value, gain.low, gain.high, not footing.calibrated))
     return effect_picture(
         rows, name="gain", title="What each addition would gain",
         x_label="Difference in restricted mean PFS over 36 months (months)", sides=("worse", "better"),

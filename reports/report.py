@@ -22,7 +22,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..parameters.errors import FileError, InputError
-from .figures import columns as csv_columns
+from .figures import picture as csv_columns
 from .figures.checks import check_name
 from .figures.picture import Picture, picture_csv, picture_png, picture_svg, save_picture
 

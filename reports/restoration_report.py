@@ -6,9 +6,8 @@ import numpy as np
 
 from ..model.relapse import CAUSES
 from ..trials.mechanism_restoration import ALIKE, LEAST, NONE, WORTH, Prevention
-from .figures.forest import effect_picture
+from .figures.intervals import EffectRowSpec, effect_picture
 from .figures.picture import Picture
-from .figures.rows import EffectRowToDraw
 from .figures.shares import shares_picture
 from .report import Table
 from .run_files import NumberRow, estimate_row
@@ -41,7 +40,7 @@ def gain_of_relapses(prevention: Prevention) -> Picture:
     """Gain of every restoration, in the relapses of the patients as they are."""
     gains = [(restoration.name, prevention.gain(restoration)) for restoration in prevention.mechanisms.single]
     return effect_picture(
-        [EffectRowToDraw(name, gain.value, gain.low, gain.high, True) for name, gain in gains],
+        [EffectRowSpec(name, gain.value, gain.low, gain.high, True) for name, gain in gains],
         name="prevention_gain", title="What each restoration would add to a relapse (simulated)",
         x_label="Months of progression-free time gained until month 36, mean of relapses", sides=("lost", "gained"),
         note="All are thought experiments. Interval: central 95 % of posterior draws.",

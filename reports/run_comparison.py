@@ -10,8 +10,8 @@ from functools import cached_property
 
 from ..parameters.errors import FileError, InputError
 from ..parameters.versions import version_of
+from .figures.paired_intervals import Interval, PairSpec, pairs_picture
 from .figures.picture import Picture
-from .figures.run_pairs import Interval, PairToDraw, pairs_picture
 from .report import Report, Section, Table, aligned, cell_text
 from .run_files import KINDS, NumberRow, SavedRun
 
@@ -301,9 +301,9 @@ def comparison_pictures(comparison: RunComparison) -> list[Picture]:
     return pictures
 
 
-def _drawn(pair: SharedNumber, with_measure: bool) -> PairToDraw:
+def _drawn(pair: SharedNumber, with_measure: bool) -> PairSpec:
     label = f"{pair.first.arm}: {pair.first.measure}" if with_measure else pair.first.arm
-    return PairToDraw(label, _interval_of(pair.first), _interval_of(pair.second))
+    return PairSpec(label, _interval_of(pair.first), _interval_of(pair.second))
 
 
 def _interval_of(row: NumberRow) -> Interval:

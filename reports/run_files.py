@@ -20,18 +20,8 @@ from ..model.solution import Failure
 from ..parameters.errors import FileError, InputError, RangeError
 from ..parameters.versions import version_of
 from .figures.checks import check_name
-from .figures.columns import Columns, write_csv
-from .figures.picture import Picture
-from .report import (
-    PICTURE_FILES,
-    REPORT,
-    Report,
-    SavedPicture,
-    jsonable,
-    read_report,
-    write_picture,
-    write_report,
-)
+from .figures.picture import Columns, Picture, write_csv
+from .report import PICTURE_FILES, REPORT, Report, SavedPicture, jsonable, read_report, write_picture, write_report
 
 LIBRARIES = ("numpy", "scipy", "llvmlite", "pint", "matplotlib")
 MANIFEST = "manifest.json"

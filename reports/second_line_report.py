@@ -6,17 +6,16 @@ from ..fitting.posterior import Estimate
 from ..trials.compare import EVERYBODY, Comparison
 from ..trials.measures import Measure
 from .comparison_report import curve_of
-from .figures.forest import effect_picture
+from .figures.intervals import EffectRowSpec, effect_picture
 from .figures.picture import Picture
-from .figures.rows import EffectRowToDraw
-from .figures.surface import CellToDraw, surface_picture
 from .figures.survival import survival_picture
+from .figures.tables import CellSpec, surface_picture
 
 
-def _rows(comparison: Comparison, effects: Mapping[str, Estimate]) -> list[EffectRowToDraw]:
+def _rows(comparison: Comparison, effects: Mapping[str, Estimate]) -> list[EffectRowSpec]:
     footings = {arm.name: footing for arm, footing in zip(comparison.arms, comparison.footings, strict=True)}
     return [
-        EffectRowToDraw(arm, effect.value, effect.low, effect.high, not footings[arm].calibrated)
+        EffectRowSpec(arm, effect.value, effect.low, effect.high, not footings[arm].calibrated)
         for arm, effect in effects.items()
     ]
 
@@ -56,7 +55,7 @@ def group_map(comparison: Comparison, arms: Sequence[str], measure: Measure, *, 
     panel = []
     for arm in arms:
         gains = [comparison.gain(arm, measure, reference, group) for group in comparison.groups]
-        panel.append([CellToDraw(gain.value, gain.low, gain.high) for gain in gains])
+        panel.append([CellSpec(gain.value, gain.low, gain.high) for gain in gains])
     everybody = comparison.share(EVERYBODY).value
     shares = {group: 100 * (comparison.share(group).value / everybody) for group in comparison.groups}
     return surface_picture(

@@ -8,16 +8,14 @@ from ..trials.compare import Comparison
 from ..trials.measures import Measure
 from ..trials.sequences import USUAL_WAIT, Orders
 from ..trials.two_lines import CONTROL, QUARTERS, pfs2_at
-from .figures.course import BandToDraw, Panel, course_picture
-from .figures.curves import CurveToDraw
-from .figures.forest import effect_picture
+from .figures.courses import BandSpec, Panel, course_picture
+from .figures.intervals import EffectRowSpec, effect_picture
 from .figures.picture import Picture
-from .figures.rows import EffectRowToDraw
-from .figures.survival import survival_picture
+from .figures.survival import CurveSpec, survival_picture
 
 
-def _row(label: str, gain: Estimate) -> EffectRowToDraw:
-    return EffectRowToDraw(label, gain.value, gain.low, gain.high, True)
+def _row(label: str, gain: Estimate) -> EffectRowSpec:
+    return EffectRowSpec(label, gain.value, gain.low, gain.high, True)
 
 
 def gain_picture(orders: Orders) -> Picture:
@@ -46,13 +44,13 @@ def pfs2_picture(orders: Orders) -> Picture:
     )  # fmt: skip
 
 
-def _pfs2_curve(comparison: Comparison, name: str) -> CurveToDraw:
+def _pfs2_curve(comparison: Comparison, name: str) -> CurveSpec:
     result = comparison.result(name)
     curve = result.time_to_second(patients=float(result.outcomes.n))
     months = [month for month in QUARTERS if pfs2_at(month).name in [measure.name for measure in comparison.measures]]
     band = np.array([comparison.draws_of(name, pfs2_at(month)) for month in months]) / 100.0
     low, high = np.nanpercentile(band, [2.5, 97.5], axis=1)
-    return CurveToDraw(
+    return CurveSpec(
         label=name, times=curve.times, survival=curve.survival, at_risk=curve.at_risk,
         censor_times=curve.censor_times, band_times=[0.0, *months], parameter_low=[1.0, *low],
         parameter_high=[1.0, *high], median=curve.median(),
@@ -61,7 +59,7 @@ def _pfs2_curve(comparison: Comparison, name: str) -> CurveToDraw:
 
 def exhaustion_picture(orders: Orders) -> Picture:
     """How exhausted the T cells are from progression under the antibody on."""
-    series = [BandToDraw(antibody, days, *share) for antibody, (days, share) in orders.exhaustion.items()]
+    series = [BandSpec(antibody, days, *share) for antibody, (days, share) in orders.exhaustion.items()]
     return course_picture(
         [Panel("Exhausted share of the T cells", "Share", series, low=0.0, high=1.0)],
         name="order_exhaustion", title="What the antibody leaves", origin="progression under the antibody",
@@ -74,7 +72,7 @@ def interval_picture(orders: Orders, measure: Measure, name: str) -> Picture:
     pair = orders.pairs[0]
     rows = [_row(f"{wait:g} days", orders.gain_of_wait(wait, measure)) for wait in orders.waits]
     return effect_picture(
-        rows or [EffectRowToDraw(f"{USUAL_WAIT:g} days", 0.0, 0.0, 0.0)], name=name,
+        rows or [EffectRowSpec(f"{USUAL_WAIT:g} days", 0.0, 0.0, 0.0)], name=name,
         title=f"Interval between {pair.antibody} and {pair.cells}",
         x_label=f"Difference in {measure.name} from {USUAL_WAIT:g} days ({measure.unit})", sides=("worse", "better"),
         note="Nobody dies and nothing is given in the interval: a limit of the model. Interval: 95 % of draws.",

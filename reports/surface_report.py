@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..trials.search import Axis, Surface, Value, point_name
-from .figures.chance_map import chance_picture
 from .figures.picture import Picture
-from .figures.surface import CellToDraw, surface_picture
+from .figures.tables import CellSpec, chance_picture, surface_picture
 from .report import Table
 
 INTERVAL = "Below each value: central 95 % of posterior draws, which is about parameters, not about a trial's size."
@@ -35,7 +34,7 @@ def gain_surface(
     row_values, column_values = (axis.values for axis in surface.axes[-2:])
     as_good = {id(point) for point in surface.as_good}
     cells = [
-        CellToDraw(
+        CellSpec(
             point.gain.value, point.gain.low, point.gain.high, not point.allowed, point is surface.best,
             id(point) in as_good,
         )

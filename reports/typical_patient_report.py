@@ -9,8 +9,7 @@ from ..model.endpoints import MRD_LIMITS
 from ..model.processes.tumour import growth_rate
 from ..model.solution import Solution
 from ..trials.typical_patient import PROGRESSION_SHOWN, TypicalCourse
-from .figures.bands import BandToDraw, Panel
-from .figures.course import course_picture
+from .figures.courses import BandSpec, Panel, course_picture
 from .figures.picture import Picture
 from .projection_report import LOST
 from .report import Table
@@ -34,7 +33,7 @@ def dates_table(courses: Sequence[TypicalCourse]) -> Table:
 def tumour_picture(courses: Sequence[TypicalCourse], *, note: str) -> Picture:
     """Tumour, M-protein, antigen, and the killing and growth whose balance they follow."""
 
-    def lines(read: Callable[[Solution], np.ndarray]) -> list[BandToDraw]:
+    def lines(read: Callable[[Solution], np.ndarray]) -> list[BandSpec]:
         return [_line(course, course.name, read(course.solution)) for course in courses]
 
     kill = lines(lambda solution: solution["kill_pressure"] * solution["susceptibility"])
@@ -71,11 +70,11 @@ def cell_picture(courses: Sequence[TypicalCourse], *, note: str) -> Picture:
     return _without_spread(course_picture(panels, name="cells", title=title, note=note), courses)
 
 
-def _line(course: TypicalCourse, label: str, values: np.ndarray, until: float = np.inf) -> BandToDraw:
+def _line(course: TypicalCourse, label: str, values: np.ndarray, until: float = np.inf) -> BandSpec:
     """The course of the patient at the estimate, up to the visit that shows progression."""
     kept = course.solution.times <= min(until, course.dates[PROGRESSION_SHOWN].value)
     line = values[0][kept]
-    return BandToDraw(label, course.solution.times[kept], line, line, line)
+    return BandSpec(label, course.solution.times[kept], line, line, line)
 
 
 def _without_spread(picture: Picture, courses: Sequence[TypicalCourse]) -> Picture:

@@ -7,35 +7,193 @@ goes along a lane, and arrives in a row of its own. So no two names ever compete
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise, permutations, product
 
-from .diagram_order import best_columns, best_order, neighbours, ordered_groups
-from .diagram_parts import (
-    BETWEEN,
-    GAP,
-    GUTTER,
-    HEADING,
-    LANE,
-    MARGIN,
-    NODE_ROOM,
-    NODE_SIZE,
-    NODE_WIDTH,
-    PAD,
-    STUB,
-    TOP,
-    WORD_ROOM,
-    WORD_SIZE,
-    Box,
-    Ends,
-    Frame,
-    Layout,
-    Point,
-    Route,
-    Row,
-    Word,
-)
-from .labels import text_height, text_width, wrapped
+from .style import text_height, text_width, wrapped
+
+# The parts of a model diagram and their measures, in inches from the upper left corner.
+
+
+NODE_SIZE, WORD_SIZE = 8.0, 7.5  # points
+NODE_WIDTH, NODE_ROOM, WORD_ROOM = 1.4, 1.25, 1.3  # width of a box; widest lines in it and beside it
+STUB, LANE, GUTTER = 0.3, 0.12, 0.22  # arrows from and to outside; distance of lanes; room between columns
+MARGIN, PAD, HEADING, TOP = 0.15, 0.13, 0.3, 0.5  # around everything; in a frame; over its boxes; for the title
+GAP, BETWEEN = 0.18, 0.22  # between boxes; between frames
+
+Point = tuple[float, float]
+Ends = tuple[str | None, str | None]
+
+
+@dataclass
+class Row:
+    """One flow at one side of a box; a flow carries its name where it leaves, so that arriving needs less room.
+
+    Parameters
+    ----------
+    order
+        Sorts the rows of a side from top to bottom such that their lines do not cross.
+    """
+
+    flow: int
+    kind: str  # "enters" from outside, "is lost", "leaves" for another box, "arrives" from one
+    text: str
+    order: tuple[float, float]
+    y: float = 0.0
+
+    @property
+    def height(self) -> float:
+        """Room that the row needs."""
+        return text_height(self.text, WORD_SIZE) + 0.06 if self.text else 0.17
+
+
+@dataclass
+class Box:
+    """One state while it is laid out; x and y are its upper left corner."""
+
+    name: str
+    text: str
+    group: str
+    column: int
+    left: list[Row] = field(default_factory=list)
+    right: list[Row] = field(default_factory=list)
+    x: float = 0.0
+    y: float = 0.0
+
+    @property
+    def height(self) -> float:
+        """Room for the name of the state and for the rows on both sides."""
+        rows = [sum(row.height for row in side) + 0.06 for side in (self.left, self.right)]
+        return max(text_height(self.text, NODE_SIZE) + 0.14, *rows)
+
+    def spread_rows(self) -> None:
+        """Give every row its y, each side centred on the box."""
+        for side in (self.left, self.right):
+            at = self.y + (self.height - sum(row.height for row in side)) / 2
+            for row in side:
+                row.y = at + row.height / 2
+                at += row.height
+
+
+@dataclass(frozen=True)
+class Word:
+    """The name of a flow; `align` says which side of it stands at x."""
+
+    text: str
+    x: float
+    y: float
+    align: str
+
+
+@dataclass(frozen=True)
+class Route:
+    """The line of a flow from its start to its arrow head; its corners are to be rounded."""
+
+    points: tuple[Point, ...]
+    from_outside: bool = False
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Around the boxes of one group."""
+
+    group: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The finished places; `routes` and `words` have one entry for each flow."""
+
+    width: float
+    height: float
+    boxes: Mapping[str, Box]
+    frames: tuple[Frame, ...]
+    routes: tuple[Route, ...]
+    words: tuple[Word, ...]
+
+
+# In which order the states of a diagram stand, and in which column each group stands.
+
+
+KNOWN_GROUPS = ("tumour", "CAR-T", "host", "biomarker")
+_ALL_ORDERS = 7  # up to so many states every order is tried (5040 of them)
+
+
+def ordered_groups(states: Sequence[tuple[str, str, str]]) -> list[str]:
+    """The groups we know in their usual order, then the others as they come."""
+    present = dict.fromkeys(group for _, _, group in states)
+    known = [group for group in KNOWN_GROUPS if group in present]
+    return known + [group for group in present if group not in KNOWN_GROUPS]
+
+
+def best_order(names: Sequence[str], ends: Sequence[Ends]) -> list[str]:
+    """An order in which flows run between neighbours as far as possible; the given one among equals."""
+    places = {name: place for place, name in enumerate(names)}
+    links = [(places[a], places[b]) for a, b in ends if a in places and b in places]
+
+    def cost(order: Sequence[int]) -> tuple[int, int]:
+        at = {state: place for place, state in enumerate(order)}
+        length = sum(abs(at[a] - at[b]) for a, b in links)
+        return length, sum(abs(place - state) for place, state in enumerate(order))
+
+    best = tuple(range(len(names)))
+    if len(names) <= _ALL_ORDERS:
+        best = min(permutations(best), key=cost)
+    else:
+        better = True
+        while better:
+            moves = [_moved(best, a, b) for a in range(len(best)) for b in range(len(best)) if a != b]
+            candidate = min(moves, key=cost)
+            better = cost(candidate) < cost(best)
+            best = candidate if better else best
+    return [names[place] for place in best]
+
+
+def neighbours(order: Mapping[str, Sequence[str]], ends: Sequence[Ends]) -> dict[int, tuple[str, str]]:
+    """Flows drawn as an arrow between two boxes that stand next to each other: one down and one up for each pair."""
+    drawn: dict[int, tuple[str, str]] = {}
+    for names in order.values():
+        for upper, lower in pairwise(names):
+            for pair in ((upper, lower), (lower, upper)):
+                found = next((flow for flow, own in enumerate(ends) if own == pair), None)
+                if found is not None:
+                    drawn[found] = pair
+    return drawn
+
+
+def best_columns(
+    groups: Sequence[str], columns: int, links: Sequence[tuple[str, str]], height: Callable[[str], float]
+) -> dict[str, int]:
+    """Columns of about the same height; among those the one with the fewest flows from column to column."""
+    if len(groups) > 8:  # too many ways to try: fill the shortest column
+        filled, chosen = [0.0] * columns, {}
+        for group in groups:
+            chosen[group] = filled.index(min(filled))
+            filled[chosen[group]] += height(group)
+        return chosen
+
+    heights = [height(group) for group in groups]
+
+    def cost(places: tuple[int, ...]) -> tuple[float, int, tuple[int, ...]]:
+        filled = [0.0] * columns
+        for place, tall in zip(places, heights, strict=True):
+            filled[place] += tall
+        at = dict(zip(groups, places, strict=True))
+        crossing = sum(at[a] != at[b] for a, b in links)
+        return round(max(filled) + 0.5 * crossing, 1), crossing, places
+
+    return dict(zip(groups, min(product(range(columns), repeat=len(groups)), key=cost), strict=True))
+
+
+def _moved(order: tuple[int, ...], source: int, target: int) -> tuple[int, ...]:
+    rest = [*order[:source], *order[source + 1 :]]
+    return (*rest[:target], order[source], *rest[target:])
+
 
 _TO_WORD = 0.06  # from the end of an arrow to its name
 _ON_LINE = 0.12  # from a box to a name that stands on its line

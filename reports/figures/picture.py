@@ -1,18 +1,65 @@
 """A picture is a figure, the words for those who cannot see it, and the numbers it shows."""
 
+import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 
 from ...parameters.errors import InputError
 from .checks import check_name
-from .columns import check_columns, csv_text, write_csv
 from .style import house_style
+
+# Columns of equal length, and how they are written as CSV.
+
+
+Columns = Mapping[str, Sequence[object]]
+
+
+def check_columns(columns: Columns, where: str) -> int:
+    """Length of the columns; raises InputError if there are none or if their lengths differ."""
+    lengths = {name: len(column) for name, column in columns.items()}
+    if not lengths:
+        raise InputError(f"{where}: a table without columns; give at least one column.")
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise InputError(f"{where}: the columns must be equally long, and have these lengths: {told}.")
+    return next(iter(lengths.values()))
+
+
+def cell_text(value: object) -> str:
+    """One cell as CSV text: 12 significant digits, nothing for a number that is missing, yes or no for truth values."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        return "" if math.isnan(number) else format(number, ".12g")
+    return str(value)
+
+
+def csv_text(columns: Columns, where: str) -> str:
+    """The columns as CSV (comma, line feed, first line the names)."""
+    check_columns(columns, where)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([cell_text(value) for value in row] for row in zip(*columns.values(), strict=True))
+    return text.getvalue()
+
+
+def write_csv(path: Path, columns: Columns) -> Path:
+    """Write the columns to a UTF-8 file."""
+    path.write_text(csv_text(columns, path.name), encoding="utf-8", newline="\n")
+    return path
+
 
 RESOLUTION = 160  # dots per inch of a PNG
 

@@ -8,15 +8,14 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ...parameters.errors import RangeError
 from .checks import check_some
-from .labels import number_text
 from .picture import Picture
-from .style import DARK_GREY, GREY, axes_at, draw_title, house_style, look, new_figure, text_colour
+from .style import DARK_GREY, GREY, axes_at, draw_title, house_style, look, new_figure, number_text, text_colour
 
 _ACROSS, _DOWN, _LEFT, _TOP, _STEP = 2.9, 2.2, 0.75, 0.7, 4.4  # inches
 
 
 @dataclass(frozen=True)
-class SizeToDraw:
+class SizeSpec:
     """One run: patients of the cohort, threads, seconds in all, peak memory of the process in gigabytes."""
 
     patients: int
@@ -35,7 +34,7 @@ class SizeToDraw:
 
 
 def scale_picture(
-    runs: Sequence[SizeToDraw],
+    runs: Sequence[SizeSpec],
     *,
     limit: float,
     name: str = "scale",

@@ -12,7 +12,7 @@ from perdure.fitting.posterior import SEED, Sizes
 from perdure.model.endpoints import Outcomes
 from perdure.model.simulate import Solver
 from perdure.parameters.errors import InputError, RangeError
-from perdure.reports.figures.chance_map import chance_picture
+from perdure.reports.figures.tables import chance_picture
 from perdure.reports.surface_report import chances
 from perdure.trials.guided_treatment import GuidedArm, treat_by_rule
 from perdure.trials.measures import RESTRICTED_PFS

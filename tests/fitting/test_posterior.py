@@ -61,9 +61,7 @@ def test_what_the_few_patients_have_in_common_cancels(
 
 
 @given(value=NUMBERS, few=NUMBERS, draws=DRAWS, shift=NUMBERS)
-def test_draws_follow_the_estimate_of_many_patients(
-    value: float, few: float, draws: np.ndarray, shift: float
-) -> None:
+def test_draws_follow_the_estimate_of_many_patients(value: float, few: float, draws: np.ndarray, shift: float) -> None:
     moved = centre_draws(value + shift, draws, few, *FREE)
     np.testing.assert_allclose(moved, centre_draws(value, draws, few, *FREE) + shift, rtol=0.0, atol=2e-12)
 
@@ -298,9 +296,7 @@ def simulated(parameters: ParameterSet, patients: int) -> tuple[float, int]:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_draws_are_measured_in_the_order_of_the_calibration_on_few_patients(threads: int) -> None:
-    posterior = over_posterior(
-        simulated, list, calibration(*GROWTH), Sizes(50, 3, 8), threads=threads
-    )
+    posterior = over_posterior(simulated, list, calibration(*GROWTH), Sizes(50, 3, 8), threads=threads)
     assert posterior.simulated == (GROWTH[0], 50)
     assert posterior.value == [GROWTH[0], 50]
     assert posterior.few == [GROWTH[0], 8]

@@ -26,7 +26,7 @@ from perdure.model.simulate import Solver
 from perdure.parameters.errors import InputError, RangeError
 from perdure.parameters.patients import draw, make_patients
 from perdure.reports import populations_report
-from perdure.reports.figures.two_populations import MethodsRowToDraw, methods_picture
+from perdure.reports.figures.paired_intervals import MethodsRowSpec, methods_picture
 from perdure.trials.prevalence_projection import (
     COMPLETE,
     EQUAL_START,
@@ -220,9 +220,7 @@ def test_weights_for_some_results_of_another_population_bring_the_others_nearer(
 
 @cache
 def both() -> tuple[TwoPopulations, ...]:
-    return project_both(
-        UNFITTED, sizes=Sizes(60, 2, 30), plausible=240, repeats=4, months=36.0, solver=SOLVER
-    )
+    return project_both(UNFITTED, sizes=Sizes(60, 2, 30), plausible=240, repeats=4, months=36.0, solver=SOLVER)
 
 
 def test_each_headline_of_each_product_is_shown_under_both_ways() -> None:
@@ -267,8 +265,8 @@ def test_the_picture_shows_every_headline_under_every_way() -> None:
 
 
 def test_a_row_needs_a_value_for_each_way() -> None:
-    row = MethodsRowToDraw("a", "b", "%", ((1.0, 0.0, 2.0),))
+    row = MethodsRowSpec("a", "b", "%", ((1.0, 0.0, 2.0),))
     with pytest.raises(InputError, match="has 1 values for 2 ways"):
         methods_picture([row], ("one", "other"), name="some", title="Some")
     with pytest.raises(RangeError, match="not a number"):
-        MethodsRowToDraw("a", "b", "%", ((math.nan, 0.0, 2.0),))
+        MethodsRowSpec("a", "b", "%", ((math.nan, 0.0, 2.0),))

@@ -11,7 +11,16 @@ import pytest
 
 from perdure.model import cohort as cohort_module
 from perdure.model.catalogue import read_catalogue
-from perdure.model.cohort import LEFT_OUT, Cohort, CohortResult, Endpoints, Finished, Setting, in_order, simulate_cohort
+from perdure.model.cohort import (
+    LEFT_OUT,
+    Cohort,
+    CohortResult,
+    Endpoints,
+    Finished,
+    Setting,
+    in_order,
+    simulate_cohort,
+)
 from perdure.model.endpoints import Outcomes, Visits, outcomes
 from perdure.model.imwg import Response
 from perdure.model.reduction import Courses, Moments, Quantiles

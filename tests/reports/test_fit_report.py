@@ -33,16 +33,10 @@ from perdure.fitting.validation.simulation_based import Calibrated
 from perdure.model.catalogue import read_catalogue
 from perdure.parameters.errors import FileError, RangeError
 from perdure.reports import calibration_report as fit_report
-from perdure.reports.assessed_fit import (
-    natural_text,
-    number_label,
-    number_labels,
-    renamed,
-    result_labels,
-)
+from perdure.reports.assessed_fit import natural_text, number_label, number_labels, renamed, result_labels
+from perdure.reports.figures.assessment import coverage_picture, ranks_picture, recovery_picture
+from perdure.reports.figures.paired_intervals import PredictedRow, predicted_picture
 from perdure.reports.figures.picture import picture_csv
-from perdure.reports.figures.predictive import PredictedRow, predicted_picture
-from perdure.reports.figures.validation import coverage_picture, ranks_picture, recovery_picture
 
 CATALOGUE = read_catalogue()
 WHOLE = joint_space(CATALOGUE)

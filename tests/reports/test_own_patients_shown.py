@@ -16,7 +16,7 @@ from perdure.fitting.patients.map_fit import individual_fit
 from perdure.fitting.patients.mechanistic import mechanistic, mechanistic_model, with_immunity
 from perdure.fitting.patients.structure import PopulationModel
 from perdure.parameters.errors import InputError, UnknownNameError
-from perdure.reports.figures.own_patients import fits_picture
+from perdure.reports.figures.patients import fits_picture
 from perdure.reports.patients_report import KINDS, bins, check_of, drawn_below, run, shrinkage_of
 
 FILE = Path(__file__).parent.parent / "data" / "simulated_patients.csv"

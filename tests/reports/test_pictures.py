@@ -15,20 +15,24 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 
 from perdure.parameters.errors import InputError, RangeError, UnknownNameError
-from perdure.reports.figures.course import BandToDraw, Panel, course_picture
+from perdure.reports.figures.courses import BandSpec, Panel, course_picture
 from perdure.reports.figures.diagram import diagram_picture
-from perdure.reports.figures.diagram_layout import lay_out
-from perdure.reports.figures.diagram_order import best_order
-from perdure.reports.figures.diagram_parts import NODE_WIDTH, WORD_SIZE
-from perdure.reports.figures.forest import EffectRowToDraw, FitRowToDraw, effect_picture, fit_picture
-from perdure.reports.figures.forest_axes import log_ticks
-from perdure.reports.figures.labels import spread_apart, text_height, text_width, wrapped
+from perdure.reports.figures.diagram_layout import NODE_WIDTH, WORD_SIZE, best_order, lay_out
+from perdure.reports.figures.intervals import EffectRowSpec, FitRowSpec, effect_picture, fit_picture, log_ticks
 from perdure.reports.figures.picture import Picture, picture_svg, save_picture
-from perdure.reports.figures.shares import shares_picture
-from perdure.reports.figures.style import LOOKS, Look, new_figure, text_colour
-from perdure.reports.figures.survival import CurveToDraw, ReportedPoint, SurvivalPanel, survival_grid
+from perdure.reports.figures.shares import shares_picture, waterfall_picture
+from perdure.reports.figures.style import (
+    LOOKS,
+    Look,
+    new_figure,
+    spread_apart,
+    text_colour,
+    text_height,
+    text_width,
+    wrapped,
+)
+from perdure.reports.figures.survival import CurveSpec, ReportedPoint, SurvivalPanel, survival_grid
 from perdure.reports.figures.survival import survival_picture as survival
-from perdure.reports.figures.waterfall import waterfall_picture
 
 T = "Synthetic"
 # Ten synthetic patients: four events, six censored; the last one leaves at month 27.
@@ -38,7 +42,7 @@ SURVIVAL = np.array([0.9, 0.8, 0.8 * 6 / 7, 0.8 * 6 / 7 * 4 / 5])
 MONTHS = np.arange(0.0, 61.0)
 
 
-def curve(label: str = "synthetic product", **changes: object) -> CurveToDraw:
+def curve(label: str = "synthetic product", **changes: object) -> CurveSpec:
     censored = [t for t in LEAVES if t not in EVENTS]
     settings: dict[str, object] = {
         "label": label, "times": EVENTS, "survival": SURVIVAL, "censor_times": censored,
@@ -48,13 +52,13 @@ def curve(label: str = "synthetic product", **changes: object) -> CurveToDraw:
         "median": math.inf, "median_interval": (15.0, math.nan),
         "reported": (ReportedPoint(12, 0.6, 0.4, 0.8, "synthetic trial"),),
     }  # fmt: skip
-    return CurveToDraw(**(settings | changes))  # pyright: ignore[reportArgumentType]
+    return CurveSpec(**(settings | changes))  # pyright: ignore[reportArgumentType]
 
 
-def band(label: str = "synthetic product", scale: float = 1.0) -> BandToDraw:
+def band(label: str = "synthetic product", scale: float = 1.0) -> BandSpec:
     days = np.linspace(0, 365, 50)
     middle = scale * 100 * np.exp(-days / 60)
-    return BandToDraw(label, days, np.where(days > 300, 0.0, middle / 5), middle, middle * 5)
+    return BandSpec(label, days, np.where(days > 300, 0.0, middle / 5), middle, middle * 5)
 
 
 GROUPS = {
@@ -86,13 +90,13 @@ NAMES = ("survival", "grid", "course", "waterfall", "fit", "effects", "ratios", 
 @cache
 def pictures() -> dict[str, Picture]:
     rows = [
-        FitRowToDraw("synthetic A", "response", "%", 90, 80, 96, 88, 84, 92, -0.4),
-        FitRowToDraw("synthetic A", "median PFS", "months", 9, 6, math.inf, 15, 11, 20, 2.6),
-        FitRowToDraw("synthetic B", "persistence", "days", 100, math.nan, math.nan, 120, 90, 160, math.nan, "held out"),
-        FitRowToDraw("synthetic B", "trough", "ng/mL", 12, 8, 16, 11, 9, 13, -0.3),
+        FitRowSpec("synthetic A", "response", "%", 90, 80, 96, 88, 84, 92, -0.4),
+        FitRowSpec("synthetic A", "median PFS", "months", 9, 6, math.inf, 15, 11, 20, 2.6),
+        FitRowSpec("synthetic B", "persistence", "days", 100, math.nan, math.nan, 120, 90, 160, math.nan, "held out"),
+        FitRowSpec("synthetic B", "trough", "ng/mL", 12, 8, 16, 11, 9, 13, -0.3),
     ]
-    effects = [EffectRowToDraw("drug A", 3.1, 1.0, 6.0), EffectRowToDraw("drug B", -1.0, -4.0, math.inf, True)]
-    ratios = [EffectRowToDraw("drug A", 0.7, 0.5, 0.95), EffectRowToDraw("drug B", 1.1, 0.8, 1.6)]
+    effects = [EffectRowSpec("drug A", 3.1, 1.0, 6.0), EffectRowSpec("drug B", -1.0, -4.0, math.inf, True)]
+    ratios = [EffectRowSpec("drug A", 0.7, 0.5, 0.95), EffectRowSpec("drug B", 1.1, 0.8, 1.6)]
     panels = [
         Panel("Kinetics", "cells/uL", [band(), band("b", 0.2)], True, [(180, "180 cells/uL"), (0.1, "assay limit")]),
         Panel("M-protein", "g/L", [band()]),
@@ -262,7 +266,7 @@ def test_states_in_a_chain_come_to_stand_in_its_order(size: int) -> None:
 
 
 AT_ZERO = Panel("p", "y", [band()], True, [(0.0, "none")])
-BELOW = EffectRowToDraw("drug", -1, -2, 1)
+BELOW = EffectRowSpec("drug", -1, -2, 1)
 WRONG = {
     "times that fall": lambda: curve(times=[4.0, 2.0, 9.0, 15.0]),
     "unequal lengths": lambda: curve(survival=[0.9]),
@@ -270,11 +274,11 @@ WRONG = {
     "sampling error of nobody": lambda: curve(trial_size=None),
     "no curve": lambda: survival([], name="s", title=T, horizon_months=12),
     "a name that is no file": lambda: survival([curve()], name="a/b", title=T, horizon_months=12),
-    "percentiles that cross": lambda: BandToDraw("b", [0.0, 1.0], [2.0, 2.0], [1.0, 1.0], [3.0, 3.0]),
+    "percentiles that cross": lambda: BandSpec("b", [0.0, 1.0], [2.0, 2.0], [1.0, 1.0], [3.0, 3.0]),
     "a line at zero on a log axis": lambda: course_picture([AT_ZERO], name="c", title=T),
     "below nothing": lambda: waterfall_picture([-120.0], ["CR"], name="w", title=T),
-    "an interval upside down": lambda: FitRowToDraw("s", "l", "%", 50, 60, 40, 50, 40, 60, 0),
-    "a failed effect": lambda: EffectRowToDraw("drug", math.nan, 0, 1),
+    "an interval upside down": lambda: FitRowSpec("s", "l", "%", 50, 60, 40, 50, 40, 60, 0),
+    "a failed effect": lambda: EffectRowSpec("drug", math.nan, 0, 1),
     "a ratio below zero": lambda: effect_picture([BELOW], name="e", title=T, x_label="", reference=1, log=True),
     "shares beyond the whole": lambda: shares_picture({"A": {"x": 0.7, "y": 0.7}}, name="s", title=T),
     "a flow from nowhere to nowhere": lambda: diagram_picture(STATES, [("f", None, None)], name="d", title=T),

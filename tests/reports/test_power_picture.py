@@ -8,23 +8,23 @@ from matplotlib.collections import PolyCollection
 
 from perdure.parameters.errors import InputError, RangeError
 from perdure.reports.figures.picture import Picture, picture_svg, save_picture
-from perdure.reports.figures.power_curve import AssuranceToDraw, PowerToDraw, effect_picture_of_draws, power_picture
+from perdure.reports.figures.power import AssuranceSpec, PowerSpec, effect_picture_of_draws, power_picture
 
 SIZES = np.array([100.0, 200.0, 300.0, 400.0])
 POWER = np.array([0.4, 0.65, 0.82, 0.9])
 
 
-def power() -> PowerToDraw:
+def power() -> PowerSpec:
     line = np.linspace(100, 400, 31)
-    return PowerToDraw(SIZES, POWER, POWER - 0.05, POWER + 0.05, line, np.interp(line, SIZES, POWER))
+    return PowerSpec(SIZES, POWER, POWER - 0.05, POWER + 0.05, line, np.interp(line, SIZES, POWER))
 
 
-def assured(**changes: object) -> AssuranceToDraw:
+def assured(**changes: object) -> AssuranceSpec:
     numbers: dict[str, object] = {
         "sizes": SIZES[::3], "assurance": [0.35, 0.6], "low": [0.3, 0.5], "high": [0.4, 0.7],
         "spread_low": [0.05, 0.1], "spread_high": [0.8, 1.0],
     }  # fmt: skip
-    return AssuranceToDraw(**(numbers | changes))  # pyright: ignore[reportArgumentType]
+    return AssuranceSpec(**(numbers | changes))  # pyright: ignore[reportArgumentType]
 
 
 def drawn(size: tuple[float, float, float] | None = (290.0, 250.0, 340.0)) -> Picture:

@@ -16,16 +16,7 @@ from perdure.parameters.errors import FileError, InputError
 from perdure.reports import run_files
 from perdure.reports.figures.picture import Picture
 from perdure.reports.figures.shares import shares_picture
-from perdure.reports.report import (
-    NOT_ADVICE,
-    Report,
-    Section,
-    Table,
-    cell_text,
-    jsonable,
-    report_html,
-    write_report,
-)
+from perdure.reports.report import NOT_ADVICE, Report, Section, Table, cell_text, jsonable, report_html, write_report
 from perdure.reports.run_files import new_run
 
 SEEDS = {"virtual patients": 1, "posterior": 2}

@@ -18,7 +18,7 @@ from perdure.model.simulate import Solver
 from perdure.parameters.errors import InputError, RegimenError, UnknownNameError
 from perdure.parameters.patients import draw
 from perdure.reports.cause_report import people
-from perdure.reports.figures.cause_heat import CellToDraw, cause_picture
+from perdure.reports.figures.cause_table import CauseCell, cause_picture
 from perdure.trials.causes import (
     EVERYBODY,
     FOLLOW_UP_MONTHS,
@@ -233,14 +233,14 @@ def test_an_unknown_comparator_and_another_first_line_are_refused() -> None:
 
 
 def test_a_picture_marks_the_best_of_each_cause_and_leaves_few_patients_without_a_number() -> None:
-    nothing = CellToDraw(math.nan, math.nan, math.nan)
-    cells = [[CellToDraw(2.0, 1.0, 3.0), CellToDraw(1.0, -1.0, 2.0)], [nothing, nothing]]
+    nothing = CauseCell(math.nan, math.nan, math.nan)
+    cells = [[CauseCell(2.0, 1.0, 3.0), CauseCell(1.0, -1.0, 2.0)], [nothing, nothing]]
     causes = ["Common\n(n = 50)", "Rare\n(n = 3)"]
     picture = cause_picture(cells, causes, ["one", "two"], name="p", title="t", scale="m")
     assert "Common: one +2.0" in picture.alt
     assert "Rare: too few patients" in picture.alt
     assert list(picture.table["cause"]) == ["Common", "Common", "Rare", "Rare"]
     assert [cells[0][0].sure, cells[0][1].sure, nothing.sure] == [True, False, False]
-    assert not CellToDraw(0.2, 0.5, 2.5).sure
+    assert not CauseCell(0.2, 0.5, 2.5).sure
     with pytest.raises(InputError, match="one cell for each of 1 causes and 2 therapies"):
         cause_picture(cells, ["Common"], ["one", "two"], name="p", title="t", scale="m")

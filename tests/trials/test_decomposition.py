@@ -18,7 +18,7 @@ from perdure.parameters.errors import InputError, RegimenError
 from perdure.parameters.parameter_set import ParameterSet
 from perdure.reports.attribution_report import cells_of, why_picture
 from perdure.reports.figures.contributions import contribution_picture
-from perdure.reports.figures.rows import EffectRowToDraw
+from perdure.reports.figures.intervals import EffectRowSpec
 from perdure.trials.arm import Arm
 from perdure.trials.attribution import Decomposition, coalitions, decompose, shapley
 from perdure.trials.coalitions import (
@@ -250,11 +250,11 @@ def test_table_and_picture_show_every_mechanism_and_the_sum() -> None:
 
 
 def test_a_part_that_is_zero_as_written_has_no_sign() -> None:
-    small = EffectRowToDraw("small", -0.01, -0.02, 0.03)
+    small = EffectRowSpec("small", -0.01, -0.02, 0.03)
 
     def alt(large: float) -> str:
-        rows = [EffectRowToDraw("large", large, 0.5 * large, 1.2 * large), small]
-        total = EffectRowToDraw("sum", large - 0.01, 0.5 * large, 1.2 * large)
+        rows = [EffectRowSpec("large", large, 0.5 * large, 1.2 * large), small]
+        total = EffectRowSpec("sum", large - 0.01, 0.5 * large, 1.2 * large)
         return contribution_picture(rows, total, name="p", title="t", x_label="months").alt
 
     assert "small: 0.0 (0.0 to 0.0)" in alt(20.0)
@@ -262,6 +262,6 @@ def test_a_part_that_is_zero_as_written_has_no_sign() -> None:
 
 
 def test_bars_that_do_not_add_up_to_their_total_are_refused() -> None:
-    rows = [EffectRowToDraw("one", 1.0, 0.5, 2.0), EffectRowToDraw("two", -0.5, -1.0, 0.0)]
+    rows = [EffectRowSpec("one", 1.0, 0.5, 2.0), EffectRowSpec("two", -0.5, -1.0, 0.0)]
     with pytest.raises(InputError, match=r"add up to 0\.5, and the total is 0\.6"):
-        contribution_picture(rows, EffectRowToDraw("sum", 0.6, 0.0, 1.0), name="p", title="t", x_label="months")
+        contribution_picture(rows, EffectRowSpec("sum", 0.6, 0.0, 1.0), name="p", title="t", x_label="months")

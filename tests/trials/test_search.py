@@ -7,7 +7,7 @@ from perdure.fitting.calibration.calibration import read_calibration
 from perdure.fitting.posterior import Sizes
 from perdure.model.regimens.regimen import infuse
 from perdure.parameters.errors import InputError, RangeError
-from perdure.reports.figures.surface import CellToDraw, surface_picture
+from perdure.reports.figures.tables import CellSpec, surface_picture
 from perdure.trials.arm import Arm
 from perdure.trials.measures import RESPONSE, RESTRICTED_PFS, SEVERE_CRS, Measure, days_of_treatment
 from perdure.trials.search import Axis, Limit, point_name, search
@@ -124,7 +124,7 @@ def test_a_point_is_named_by_its_place() -> None:
 
 
 def test_the_picture_of_a_surface_tells_its_least_and_its_most() -> None:
-    cells = [[CellToDraw(0.5, 0.1, 0.9, best=True), CellToDraw(-0.2, -0.4, 0.0, ruled_out=True)]]
+    cells = [[CellSpec(0.5, 0.1, 0.9, best=True), CellSpec(-0.2, -0.4, 0.0, ruled_out=True)]]
     words = {
         "panel_titles": ["5 mg"], "rows": ["day 30"], "columns": ["6", "12"], "row_axis": "start",
         "column_axis": "months", "name": "surface", "title": "Surface", "scale": "gain (months)",

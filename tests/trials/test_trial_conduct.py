@@ -8,7 +8,7 @@ from lifelines import ExponentialFitter, KaplanMeierFitter
 
 from perdure.parameters.errors import InputError, RangeError
 from perdure.parameters.units import DAYS_PER_MONTH
-from perdure.reports.figures.columns import csv_text
+from perdure.reports.figures.picture import csv_text
 from perdure.trials.adam import adrs, adsl, adtte
 from perdure.trials.arm import Arm
 from perdure.trials.conduct import Trials, conduct, infused_only, permuted_blocks

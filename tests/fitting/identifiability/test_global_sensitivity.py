@@ -9,7 +9,7 @@ from scipy.stats import sobol_indices, truncnorm, uniform
 
 from perdure.fitting.identifiability.sensitivity import TAIL, Spread, morris, sobol
 from perdure.parameters.errors import RangeError, UnknownNameError
-from perdure.reports.figures.index_bars import morris_picture, sobol_picture
+from perdure.reports.figures.contributions import morris_picture, sobol_picture
 from perdure.reports.figures.picture import save_picture
 
 IDS = ("x_1", "x_2", "x_3")

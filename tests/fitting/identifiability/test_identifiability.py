@@ -27,9 +27,9 @@ from perdure.fitting.identifiability.verdict import (
 )
 from perdure.model.catalogue import read_catalogue
 from perdure.parameters.errors import FileError, FitError, InputError, RangeError, UnknownNameError
-from perdure.reports.figures.heat_map import correlation_picture, heat_picture, pull_picture
-from perdure.reports.figures.identifiability import profile_picture
+from perdure.reports.figures.assessment import profile_picture
 from perdure.reports.figures.picture import save_picture
+from perdure.reports.figures.tables import correlation_picture, heat_picture, pull_picture
 
 RNG = np.random.default_rng(5)
 A = RNG.standard_normal((6, 3))

@@ -14,9 +14,8 @@ from matplotlib.ticker import MaxNLocator
 
 from . import style
 from .checks import FloatArray, Numbers, check_rising, check_some, check_within, numbers
-from .labels import number_text, text_height, wrapped
 from .picture import Picture
-from .style import BLUE, DARK_GREY, GREY, SMALL_SIZE, VERMILLION, house_style
+from .style import BLUE, DARK_GREY, GREY, SMALL_SIZE, VERMILLION, house_style, number_text, text_height, wrapped
 
 _LEFT, _ACROSS, _TOP, _BELOW, _KEY_ROW, _LOW = 0.75, 5.6, 0.5, 0.5, 0.165, 1.7  # inches
 
@@ -25,7 +24,7 @@ Key = Sequence[Line2D | Patch]
 
 
 @dataclass(frozen=True, eq=False)
-class PowerToDraw:
+class PowerSpec:
     """Shares of successful trials (0 to 1) against patients.
 
     `sizes, power, low, high` are at the estimate, with the Monte-Carlo interval of every point; `line_sizes, line` are
@@ -45,7 +44,7 @@ class PowerToDraw:
 
 
 @dataclass(frozen=True, eq=False)
-class AssuranceToDraw:
+class AssuranceSpec:
     """Probability of success (0 to 1) over posterior draws against patients.
 
     `low, high` are the Monte-Carlo interval of the assurance, `spread_low, spread_high` hold the power in the central
@@ -67,8 +66,8 @@ class AssuranceToDraw:
 
 
 def power_picture(
-    power: PowerToDraw,
-    assurance: AssuranceToDraw | None = None,
+    power: PowerSpec,
+    assurance: AssuranceSpec | None = None,
     *,
     target: float,
     planned: int,
@@ -201,7 +200,7 @@ def _whiskers(
     )  # fmt: skip
 
 
-def _draw_assurance(axes: Axes, one: AssuranceToDraw) -> None:
+def _draw_assurance(axes: Axes, one: AssuranceSpec) -> None:
     axes.fill_between(
         np.asarray(one.sizes, float), _percent(one.spread_low), _percent(one.spread_high), color=VERMILLION,
         alpha=0.15, linewidth=0, zorder=1,
@@ -268,9 +267,7 @@ def _stacked(values: FloatArray, left: float, right: float) -> tuple[FloatArray,
     return left + (column + 0.5) * width, heights, width
 
 
-def _power_alt(
-    title: str, power: PowerToDraw, assurance: AssuranceToDraw | None, target: float, size: Size | None
-) -> str:
+def _power_alt(title: str, power: PowerSpec, assurance: AssuranceSpec | None, target: float, size: Size | None) -> str:
     def listed(sizes: Numbers, shares: Numbers) -> str:
         return ", ".join(f"{100 * s:.0f} % with {n:.0f}" for n, s in zip(sizes, shares, strict=True))
 
@@ -283,7 +280,7 @@ def _power_alt(
     return " ".join(words)
 
 
-def _power_table(power: PowerToDraw, a: AssuranceToDraw | None, size: Size | None) -> dict[str, list[object]]:
+def _power_table(power: PowerSpec, a: AssuranceSpec | None, size: Size | None) -> dict[str, list[object]]:
     rows: list[tuple[object, ...]] = [
         ("power", *map(float, row)) for row in zip(power.sizes, power.power, power.low, power.high, strict=True)
     ]

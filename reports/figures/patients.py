@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from scipy.special import ndtr
 
+from ...parameters.errors import InputError
 from .checks import FloatArray, check_some
-from .labels import number_text
-from .own_patients import KindToDraw, scale
 from .picture import Picture
 from .style import (
     BLACK,
@@ -23,21 +23,201 @@ from .style import (
     draw_title,
     house_style,
     new_figure,
+    number_text,
     text_at,
     text_colour,
+    wrapped,
 )
 
-_LEFT, _SIDE, _STEP, _TOP, _ROW = 0.75, 2.3, 3.35, 0.95, 3.0  # inches
+# A user's own patients: what was measured and what the model made of it, patient by patient.
+
+
+_PATIENT_LEFT, _ACROSS, _RIGHT, _DOWN, _GAP, _PATIENT_TOP = 0.8, 2.75, 1.05, 1.35, 0.75, 0.85  # inches
+
+
+@dataclass(frozen=True, eq=False)
+class KindSpec:
+    """One kind of measurement: its name, its unit, and whether its axis is logarithmic."""
+
+    key: str
+    label: str
+    unit: str
+    log: bool
+
+
+@dataclass(frozen=True, eq=False)
+class PatientSpec:
+    """Measurements of one kind in one patient, with the curves of the model.
+
+    Attributes
+    ----------
+    days, values, below : arrays (obs,)
+        Measurements; where `below`, the value is the limit.
+    curve_days, individual, typical : arrays (times,)
+        The patient's fitted curve and that of a typical patient of the population.
+    words
+        What is said beside the name of the patient.
+    """
+
+    subject: str
+    kind: str
+    days: FloatArray
+    values: FloatArray
+    below: FloatArray
+    curve_days: FloatArray
+    individual: FloatArray
+    typical: FloatArray
+    words: str = ""
+
+
+def fits_picture(
+    patients: Sequence[PatientSpec], kinds: Sequence[KindSpec], *, name: str = "fits", title: str = "Fits"
+) -> Picture:
+    """A row for each patient, a panel for each kind: measurements, limits, the fitted and the typical curve.
+
+    Raises
+    ------
+    InputError
+        If there is nobody to draw, or a kind is not declared.
+    """
+    check_some(patients, "patients", f"picture {name}")
+    known = {kind.key: k for k, kind in enumerate(kinds)}
+    for patient in patients:
+        if patient.kind not in known:
+            raise InputError(f"picture {name}: kind '{patient.kind}' is not declared; known: {', '.join(known)}.")
+    names = list(dict.fromkeys(patient.subject for patient in patients))
+    step_down, step_across = _DOWN + _GAP, _PATIENT_LEFT + _ACROSS + _RIGHT
+    with house_style():
+        figure = new_figure(step_across * len(kinds), _PATIENT_TOP + len(names) * step_down + 0.35)
+        draw_title(figure, title)
+        text_at(
+            figure, 0.12, 0.33, "● measured    ▽ below the limit, drawn at the limit    - - limit of the assay",
+        )  # fmt: skip
+        highest = {k.key: _highest([p for p in patients if p.kind == k.key]) for k in kinds}
+        for row, subject in enumerate(names):
+            mine = {patient.kind: patient for patient in patients if patient.subject == subject}
+            words = next((patient.words for patient in mine.values() if patient.words), "")
+            top = _PATIENT_TOP + row * step_down
+            words = f"{subject}   {words}".rstrip()
+            text_at(figure, 0.12, top - 0.22, words, color=BLACK, fontweight="bold")
+            for kind in kinds:
+                if kind.key in mine:
+                    left = known[kind.key] * step_across + _PATIENT_LEFT
+                    axes = axes_at(figure, left, top, _ACROSS, _DOWN)
+                    high = highest[kind.key] if kind.log else _highest([mine[kind.key]])
+                    _draw_patient(axes, mine[kind.key], kind, high, last=row == len(names) - 1)
+    return Picture(name, title, _alt(title, patients, kinds), figure, _table(patients))
+
+
+def _highest(patients: Sequence[PatientSpec]) -> float:
+    every = [part for p in patients for part in (p.values, p.individual, p.typical)]
+    found = np.concatenate(every) if every else np.ones(1)
+    return float(np.max(found[np.isfinite(found)], initial=1e-3))
+
+
+def _draw_patient(axes: Axes, patient: PatientSpec, kind: KindSpec, highest: float, last: bool) -> None:
+    below, days = np.asarray(patient.below, dtype=bool), np.maximum(patient.days, 0.0)
+    limits = patient.values[below]
+    low = 0.3 * min([highest / 1e3, *limits, *patient.values[~below & (patient.values > 0)]])
+    axes.plot(patient.curve_days, patient.typical, color=GREY, linewidth=1.2, linestyle=(0, (4, 2)), label="typical")
+    axes.plot(patient.curve_days, patient.individual, color=BLUE, linewidth=1.7, label="fitted")
+    axes.plot(days[~below], patient.values[~below], "o", color=BLACK, markersize=4, label="measured", clip_on=False)
+    axes.plot(
+        days[below], limits, "v", color=text_colour(VERMILLION), markerfacecolor="white", markersize=5,
+        label="below the limit", clip_on=False,
+    )  # fmt: skip
+    if limits.size:
+        axes.axhline(limits[-1], color=text_colour(VERMILLION), linewidth=0.8, linestyle=(0, (5, 3)), zorder=1)
+    scale(axes, kind, low, highest)
+    end = float(max(patient.curve_days.max(), days.max(), 1.0))
+    axes.set_xlim(0, end)
+    axes.set_ylabel(wrapped(f"{kind.label} ({kind.unit})", _DOWN + 0.2, SMALL_SIZE), fontsize=SMALL_SIZE)
+    if last:
+        axes.set_xlabel("Days since infusion")
+    for curve, words, colour in (
+        (patient.individual, "fitted", text_colour(BLUE)), (patient.typical, "typical", DARK_GREY),
+    ):  # fmt: skip
+        _beside(axes, curve, words, colour, low)
+    _apart(axes)
+
+
+def scale(axes: Axes, kind: KindSpec, low: float, high: float, *, which: str = "y") -> None:
+    """Limits and ticks of an axis for a kind."""
+    setting = {"y": (axes.set_yscale, axes.set_ylim, axes.yaxis), "x": (axes.set_xscale, axes.set_xlim, axes.xaxis)}
+    set_scale, set_limits, axis = setting[which]
+    if kind.log:
+        set_scale("log", nonpositive="mask")
+        set_limits(low, 2.0 * high)
+        axis.set_major_locator(LogLocator(base=10, numticks=6))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value, digits=1)))
+        axis.set_minor_formatter(NullFormatter())
+    else:
+        set_limits(0, 1.1 * high)
+    axes.grid(axis=which)  # pyright: ignore[reportArgumentType]
+
+
+def _beside(axes: Axes, curve: FloatArray, words: str, colour: str, low: float) -> None:
+    seen = curve[np.isfinite(curve)]
+    if seen.size:
+        at = max(float(seen[-1]), axes.get_ylim()[0])
+        axes.annotate(
+            words, (1.0, at), xycoords=("axes fraction", "data"), xytext=(5, 0), textcoords="offset points",
+            va="center", fontsize=SMALL_SIZE, color=colour, fontweight="bold" if words == "fitted" else "normal",
+        )  # fmt: skip
+
+
+def _apart(axes: Axes) -> None:
+    """Two words beside the axes must not lie on each other."""
+    labels = [text for text in axes.texts if text.get_text() in ("fitted", "typical")]
+    if len(labels) == 2:
+        places = [axes.transData.transform((0, label.xy[1]))[1] for label in labels]  # pyright: ignore[reportAttributeAccessIssue]
+        missing = 12.0 - abs(places[0] - places[1]) * 72 / axes.figure.dpi  # pyright: ignore[reportAttributeAccessIssue]
+        if missing > 0:
+            signs = (1, -1) if places[0] >= places[1] else (-1, 1)
+            for label, sign in zip(labels, signs, strict=True):
+                label.set_position((5, sign * missing / 2))
+
+
+def _alt(title: str, patients: Sequence[PatientSpec], kinds: Sequence[KindSpec]) -> str:
+    sentences = [f"{title}. A row for each patient, with measurements, fitted curve and typical curve."]
+    units = {kind.key: f"{kind.label}, {kind.unit}" for kind in kinds}
+    for patient in patients:
+        below = np.asarray(patient.below, dtype=bool)
+        seen = patient.values[~below]
+        span = f"from {number_text(seen.min())} to {number_text(seen.max())}" if seen.size else "none above the limit"
+        counts = f"{len(seen)} measured, {span}; {int(below.sum())} below the limit"
+        sentences.append(f"{patient.subject}, {units[patient.kind]}: {counts}.")
+    return " ".join(sentences)
+
+
+def _table(patients: Sequence[PatientSpec]) -> dict[str, list[object]]:
+    table: dict[str, list[object]] = {key: [] for key in ("subject", "kind", "series", "day", "value")}
+
+    def add(patient: PatientSpec, series: str, days: FloatArray, values: FloatArray) -> None:
+        for day, value in zip(days, values, strict=True):
+            for key, cell in zip(table, (patient.subject, patient.kind, series, float(day), float(value)), strict=True):
+                table[key].append(cell)
+
+    for patient in patients:
+        below = np.asarray(patient.below, dtype=bool)
+        add(patient, "measured", patient.days[~below], patient.values[~below])
+        add(patient, "limit of a value below it", patient.days[below], patient.values[below])
+        add(patient, "fitted", patient.curve_days, patient.individual)
+        add(patient, "typical", patient.curve_days, patient.typical)
+    return table
+
+
+_POPULATION_LEFT, _SIDE, _STEP, _POPULATION_TOP, _ROW = 0.75, 2.3, 3.35, 0.95, 3.0  # inches
 _FORBIDDEN = text_colour(VERMILLION)
 
 
 @dataclass(frozen=True, eq=False)
-class PointsToDraw:
+class PointsSpec:
     """All measurements of one kind: arrays (n,); where `below`, the value is the limit, and the residual is one drawn
     from what lies below it.
     """
 
-    kind: KindToDraw
+    kind: KindSpec
     subject: Sequence[str]
     day: FloatArray
     value: FloatArray
@@ -48,7 +228,7 @@ class PointsToDraw:
 
 
 @dataclass(frozen=True, eq=False)
-class CheckToDraw:
+class CheckSpec:
     """Visual predictive check of one kind, by bin of time.
 
     Attributes
@@ -67,7 +247,7 @@ class CheckToDraw:
         Largest limit of the assay; NaN if nothing lies below one.
     """
 
-    kind: KindToDraw
+    kind: KindSpec
     day: FloatArray
     observed: FloatArray
     low: FloatArray
@@ -80,12 +260,12 @@ class CheckToDraw:
     limit: float
 
 
-def observed_picture(points: Sequence[PointsToDraw], *, name: str = "observed_predicted") -> Picture:
+def observed_picture(points: Sequence[PointsSpec], *, name: str = "observed_predicted") -> Picture:
     """Measurements against the prediction for a typical patient (left) and for the patient (right), a row per kind."""
     check_some(points, "kinds", f"picture {name}")
     title = "Observed against predicted"
     with house_style():
-        figure = new_figure(2 * _STEP + 0.1, _TOP + len(points) * _ROW)
+        figure = new_figure(2 * _STEP + 0.1, _POPULATION_TOP + len(points) * _ROW)
         draw_title(figure, title)
         words = "● measured    ▽ below the limit, drawn at the limit    line: observed = predicted"
         text_at(figure, 0.12, 0.36, words)
@@ -97,7 +277,7 @@ def observed_picture(points: Sequence[PointsToDraw], *, name: str = "observed_pr
             for column, (words, predicted) in enumerate(
                 (("typical patient", one.typical), ("this patient", one.individual))
             ):
-                axes = axes_at(figure, _LEFT + column * _STEP, _TOP + row * _ROW, _SIDE, _SIDE)
+                axes = axes_at(figure, _POPULATION_LEFT + column * _STEP, _POPULATION_TOP + row * _ROW, _SIDE, _SIDE)
                 axes.set_title(f"{one.kind.label}, {words}")
                 for which in ("x", "y"):
                     scale(axes, kind, low, float(both.max(initial=1.0)), which=which)
@@ -108,19 +288,19 @@ def observed_picture(points: Sequence[PointsToDraw], *, name: str = "observed_pr
     return Picture(name, title, f"{title}. {_words(points)}", figure, _points_table(points))
 
 
-def residual_picture(points: Sequence[PointsToDraw], *, name: str = "residuals") -> Picture:
+def residual_picture(points: Sequence[PointsSpec], *, name: str = "residuals") -> Picture:
     """Individual weighted residuals against time (left) and against the prediction (right), a row per kind."""
     check_some(points, "kinds", f"picture {name}")
     title = "Residuals, in standard deviations of the residual error"
     with house_style():
-        figure = new_figure(2 * _STEP + 0.1, _TOP + len(points) * _ROW)
+        figure = new_figure(2 * _STEP + 0.1, _POPULATION_TOP + len(points) * _ROW)
         draw_title(figure, title)
         words = "● measured    ▽ below the limit: drawn at random from what lies below it    - - 95 % of a normal"
         text_at(figure, 0.12, 0.36, words)
         for row, one in enumerate(points):
             largest = max(3.0, float(np.nanmax(np.abs(one.residual), initial=0.0)) * 1.1)
             for column in (0, 1):
-                axes = axes_at(figure, _LEFT + column * _STEP, _TOP + row * _ROW, _SIDE, _SIDE)
+                axes = axes_at(figure, _POPULATION_LEFT + column * _STEP, _POPULATION_TOP + row * _ROW, _SIDE, _SIDE)
                 axes.set_title(f"{one.kind.label}")
                 for at, dashes in ((0.0, "-"), (1.96, (0, (5, 3))), (-1.96, (0, (5, 3)))):
                     axes.axhline(at, color=GREY, linewidth=0.9, linestyle=dashes, zorder=1)
@@ -142,7 +322,7 @@ def _marks(axes: Axes, x: FloatArray, y: FloatArray, below: FloatArray) -> None:
     axes.plot(x[hidden], y[hidden], "v", color=_FORBIDDEN, markerfacecolor="none", markersize=4)
 
 
-def _words(points: Sequence[PointsToDraw]) -> str:
+def _words(points: Sequence[PointsSpec]) -> str:
     told = []
     for one in points:
         seen = ~np.asarray(one.below, dtype=bool)
@@ -154,7 +334,7 @@ def _words(points: Sequence[PointsToDraw]) -> str:
     return " ".join(told)
 
 
-def _points_table(points: Sequence[PointsToDraw]) -> dict[str, list[object]]:
+def _points_table(points: Sequence[PointsSpec]) -> dict[str, list[object]]:
     table: dict[str, list[object]] = {
         key: [] for key in ("subject", "kind", "day", "value", "below_limit", "individual", "typical", "residual")
     }
@@ -169,22 +349,22 @@ def _points_table(points: Sequence[PointsToDraw]) -> dict[str, list[object]]:
     return table
 
 
-def check_picture(checks: Sequence[CheckToDraw], *, name: str = "predictive_check", note: str = "") -> Picture:
+def check_picture(checks: Sequence[CheckSpec], *, name: str = "predictive_check", note: str = "") -> Picture:
     """Visual predictive check: percentiles of the measurements over simulated bands, and the share below the limit."""
     check_some(checks, "kinds", f"picture {name}")
     title = "Visual predictive check"
     across, right = 4.3, 1.25
     with house_style():
-        figure = new_figure(_LEFT + across + right, _TOP + len(checks) * 3.75 + 0.2)
+        figure = new_figure(_POPULATION_LEFT + across + right, _POPULATION_TOP + len(checks) * 3.75 + 0.2)
         draw_title(figure, title)
         words = "● measured    lines: 5, 50 and 95 % of the measurements    bands: 95 % of simulated data sets"
         text_at(figure, 0.12, 0.36, f"{words}\n{note}")
         for row, check in enumerate(checks):
-            top = _TOP + row * 3.75
-            axes = axes_at(figure, _LEFT, top, across, 2.0)
+            top = _POPULATION_TOP + row * 3.75
+            axes = axes_at(figure, _POPULATION_LEFT, top, across, 2.0)
             axes.set_title(f"{check.kind.label} ({check.kind.unit})")
             _draw_check(axes, check)
-            lower = axes_at(figure, _LEFT, top + 2.2, across, 0.75, sharex=axes)
+            lower = axes_at(figure, _POPULATION_LEFT, top + 2.2, across, 0.75, sharex=axes)
             lower.fill_between(check.day, check.below_low, check.below_high, color=LIGHT_GREY, linewidth=0)
             lower.plot(check.day, check.below, color=_FORBIDDEN, marker="v", markersize=3.5, linewidth=1.2)
             lower.set_ylim(-0.03, 1.03)
@@ -195,7 +375,7 @@ def check_picture(checks: Sequence[CheckToDraw], *, name: str = "predictive_chec
     return Picture(name, title, f"{title}. {' '.join(told)}", figure, _check_table(checks))
 
 
-def _draw_check(axes: Axes, check: CheckToDraw) -> None:
+def _draw_check(axes: Axes, check: CheckSpec) -> None:
     every = np.concatenate([check.points_value, check.high.ravel(), check.observed.ravel()])
     every = every[np.isfinite(every) & (every > 0)]
     limit = check.limit if np.isfinite(check.limit) else np.inf
@@ -225,7 +405,7 @@ def _draw_check(axes: Axes, check: CheckToDraw) -> None:
         )  # fmt: skip
 
 
-def _check_words(check: CheckToDraw) -> str:
+def _check_words(check: CheckSpec) -> str:
     seen = np.isfinite(check.observed)
     inside = (check.observed >= np.nan_to_num(check.low)) & (check.observed <= check.high)
     return (
@@ -234,7 +414,7 @@ def _check_words(check: CheckToDraw) -> str:
     )
 
 
-def _check_table(checks: Sequence[CheckToDraw]) -> dict[str, list[object]]:
+def _check_table(checks: Sequence[CheckSpec]) -> dict[str, list[object]]:
     heads = ("kind", "day", "what", "observed", "simulated_low", "simulated_high")
     table: dict[str, list[object]] = {head: [] for head in heads}
     for check in checks:
@@ -263,10 +443,10 @@ def deviations_picture(
     title = "Deviations of the patients from the typical patient"
     step, across, left = 0.5, 3.6, 1.9
     with house_style():
-        figure = new_figure(left + across + 1.5, _TOP + step * len(deviations) + 0.5)
+        figure = new_figure(left + across + 1.5, _POPULATION_TOP + step * len(deviations) + 0.5)
         draw_title(figure, title)
         text_at(figure, 0.12, 0.36, "● one patient    hill: between patients of the population    right: shrinkage")
-        axes = axes_at(figure, left, _TOP - 0.2, across, step * len(deviations))
+        axes = axes_at(figure, left, _POPULATION_TOP - 0.2, across, step * len(deviations))
         span = max(3.0, 1.1 * max(float(np.max(np.abs(values))) for values in deviations.values()))
         grid = np.linspace(-span, span, 300)
         hill = np.gradient(ndtr(grid), grid)
@@ -274,10 +454,17 @@ def deviations_picture(
             axes.fill_between(grid, row, row - 0.75 * hill / hill.max(), color=LIGHT_GREY, linewidth=0)
             heights = row - 0.08 - 0.35 * (np.arange(len(values)) % 3) / 2.0  # side by side, so that none hides another
             axes.plot(values, heights, "o", color=BLUE, markersize=4, alpha=0.8, markeredgewidth=0)
-            text_at(figure, 0.15, _TOP - 0.2 + step * (row + 0.75), parameter, va="center", color=BLACK)
+            text_at(figure, 0.15, _POPULATION_TOP - 0.2 + step * (row + 0.75), parameter, va="center", color=BLACK)
             share = shrinkage.get(parameter, np.nan)
             words = f"{100 * share:.0f} %" if np.isfinite(share) else "one patient"
-            text_at(figure, left + across + 0.12, _TOP - 0.2 + step * (row + 0.75), words, va="center", color=DARK_GREY)
+            text_at(
+                figure,
+                left + across + 0.12,
+                _POPULATION_TOP - 0.2 + step * (row + 0.75),
+                words,
+                va="center",
+                color=DARK_GREY,
+            )
         axes.set_ylim(len(deviations) - 0.8, -1.0)
         axes.set_yticks([])
         axes.set_xlim(-span, span)

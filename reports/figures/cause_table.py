@@ -13,7 +13,6 @@ from matplotlib.patches import Rectangle
 
 from ...parameters.errors import InputError
 from .checks import check_some
-from .labels import text_height, text_width, wrapped
 from .picture import Picture
 from .style import (
     BLACK,
@@ -28,7 +27,10 @@ from .style import (
     house_style,
     new_figure,
     text_at,
+    text_height,
     text_on,
+    text_width,
+    wrapped,
 )
 
 _COLOURS = LinearSegmentedColormap.from_list("vermillion_white_blue", [VERMILLION, "#FFFFFF", BLUE])
@@ -36,7 +38,7 @@ _ACROSS, _DOWN, _LABEL_ROOM, _BAR = 0.98, 0.5, 1.9, 0.14  # inches
 
 
 @dataclass(frozen=True)
-class CellToDraw:
+class CauseCell:
     """One cell: a gain with its interval; not finite where there are too few patients for a number."""
 
     value: float
@@ -61,7 +63,7 @@ class CellToDraw:
 
 
 def cause_picture(
-    cells: Sequence[Sequence[CellToDraw]],
+    cells: Sequence[Sequence[CauseCell]],
     rows: Sequence[str],
     columns: Sequence[str],
     *,
@@ -119,7 +121,7 @@ def cause_picture(
 
 
 def _drawn(
-    cells: Sequence[Sequence[CellToDraw]], values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str,
+    cells: Sequence[Sequence[CauseCell]], values: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str,
     scale: str, note: str,
 ) -> Figure:  # fmt: skip
     labels = ["\n".join(wrapped(part, _LABEL_ROOM, SMALL_SIZE) for part in row.splitlines()) for row in rows]
@@ -162,7 +164,7 @@ def _drawn(
 
 
 def _draw_row(
-    axes: Axes, row: Sequence[CellToDraw], values: np.ndarray, at: float, height: float, norm: Normalize
+    axes: Axes, row: Sequence[CauseCell], values: np.ndarray, at: float, height: float, norm: Normalize
 ) -> None:
     best = int(np.nanargmax(values)) if np.isfinite(values).any() and np.nanmax(values) > 0 else -1
     for j, cell in enumerate(row):
