@@ -523,7 +523,7 @@ def _to_draw(patients: FittedPatients, k: int, kind: str) -> PatientSpec:
     )  # fmt: skip
 
 
-def _tables(patients: FittedPatients) -> list[tuple[str, Columns]]:
+def _tables(patients: FittedPatients) -> Sequence[tuple[str, Columns]]:
     """Names and columns of the CSV files, with every digit and units."""
     tables = [("estimates", _estimates(patients))]
     if patients.progression:
