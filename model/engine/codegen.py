@@ -185,7 +185,7 @@ def solve_lines(elimination: Elimination) -> list[str]:
     return lines
 
 
-# Which states of a system are markers: produced in proportion to others, lost at a constant rate, needed by nobody.
+# Markers: states produced in proportion to others and lost at a constant rate, on which nothing else depends.
 #
 # Serum proteins that tell of a tumour are of this kind. They are often the fastest states that remain late in a course,
 # and would then decide the step of an explicit method although nothing depends on them; so their equation is solved
@@ -319,7 +319,7 @@ class _Equations:
                 self.driven[atom] = graph.hoist(node, DRIVEN)
                 node = atom
             self.names[quantity.name] = node
-        self.found = find_markers(system)
+        self.marker_equations = find_markers(system)
         self.branching = system.branching.states if system.branching else ()
         self.moves = self._exchanges()
 
@@ -331,7 +331,8 @@ class _Equations:
         """Sizes that the stepper allocates."""
         constants, forced = map(len, self.graph.slots)
         numbers = (len(self.states), constants, forced, len(self.system.observables))
-        return f"SIZES = {(*numbers, len(self.branching), len(self.moves), entries, factors, len(self.found))}"
+        last = (len(self.branching), len(self.moves), entries, factors, len(self.marker_equations))
+        return f"SIZES = {(*numbers, *last)}"
 
     def constants(self) -> str:
         """What needs parameters only."""
@@ -389,15 +390,15 @@ class _Equations:
     def markers(self) -> list[str]:
         """Production, loss and places of the markers; production also of slopes, so nothing is read as zero."""
         plain = {atom: self.graph.atom(f"y[{i}]", MOVING) for i, atom in enumerate(self.states.values())}
-        made = [self.graph.translate(marker.production, self.names) for marker in self.found]
-        lost = [self.graph.translate(marker.loss, self.names) for marker in self.found]
+        made = [self.graph.translate(marker.production, self.names) for marker in self.marker_equations]
+        lost = [self.graph.translate(marker.loss, self.names) for marker in self.marker_equations]
         made, lost = ([self.graph.hoist(self.graph.collect(node), MOVING) for node in nodes] for nodes in (made, lost))
         sources = write_function(
             "marker_sources(p, c, y, a)", [(f"a[{m}]", node) for m, node in enumerate(made)], plain
         )
         losses = write_function("marker_losses(p, c, r)", [(f"r[{m}]", node) for m, node in enumerate(lost)], {})
-        here = [f"a[{m}] = y[{marker.place}]" for m, marker in enumerate(self.found)]
-        back = [f"y[{marker.place}] = a[{m}]" for m, marker in enumerate(self.found)]
+        here = [f"a[{m}] = y[{marker.place}]" for m, marker in enumerate(self.marker_equations)]
+        back = [f"y[{marker.place}] = a[{m}]" for m, marker in enumerate(self.marker_equations)]
         values = write_function("marker_values(y, a)", [], {}, here)
         return [sources, losses, values, write_function("set_markers(a, y)", [], {}, back)]
 

@@ -1,4 +1,4 @@
-"""The user's cache of compiled models: files that are whole or absent, and made anew when they are damaged."""
+"""The user's cache of compiled models: files are whole or absent, and rebuilt when damaged."""
 
 import hashlib
 import os
