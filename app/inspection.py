@@ -14,7 +14,7 @@ from perdure.model.car_t_course import FIRST, Cells
 from perdure.model.catalogue import read_catalogue
 from perdure.model.engine.object_cache import cache_folder
 from perdure.model.myeloma import myeloma
-from perdure.model.system.latex import equation_latex
+from perdure.model.system.latex import equation_latex, equations_latex
 from perdure.model.system.system import System
 from perdure.model.system.unit_check import check_units
 from perdure.model.therapy import FIXED, GRADED, read_therapies
@@ -26,16 +26,21 @@ from perdure.trials.treat import treat
 
 # A symbol: its meaning, the source of its number, and the equations that use it
 
+EQUATIONS = "equations"
+"""The word that asks for all of them."""
+
 
 def explain_symbol(name: str, calibration: str = "reference") -> str:
-    """Plain text about a parameter, state, quantity or input.
+    """Plain text about a parameter, state, quantity or input; of `EQUATIONS` all equations as LaTeX.
 
     Raises
     ------
     UnknownNameError
         With near matches, if the model has nothing of that name.
     """
-    catalogue, known = read_catalogue(), set(read_catalogue())
+    if name == EQUATIONS:
+        return equations_latex(myeloma(()), _symbols())
+    catalogue, known = read_catalogue(), {EQUATIONS, *read_catalogue()}
     if name in catalogue:
         return _parameter(name, catalogue[name], calibration, _system_with(_shared(name)))
     for system in _systems():
@@ -56,6 +61,11 @@ def _systems() -> Iterator[System]:
 def _system_with(name: str) -> System:
     """The simplest system that uses a parameter, else the plain one."""
     return next((system for system in _systems() if name in system.parameters), myeloma(()))
+
+
+def _symbols() -> dict[str, str]:
+    """LaTeX symbols of the parameters that have one, by name."""
+    return {key: parameter.symbol for key, parameter in read_catalogue().items() if parameter.symbol}
 
 
 def _shared(name: str) -> str:
@@ -98,9 +108,8 @@ def _parameter(name: str, prior: Parameter, calibration: str, system: System) ->
 def _model_symbol(name: str, meaning: str, unit: str, system: System) -> str:
     lines = [f"{name}: {meaning}", f"  unit      {unit or 'none'}"]
     if name in system.equations:
-        symbols = {key: parameter.symbol for key, parameter in read_catalogue().items() if parameter.symbol}
         lines.append(f"  equation  d {name}/dt = {system.equations[name]}")
-        lines.append(f"  LaTeX     {equation_latex(system, name, symbols)}")
+        lines.append(f"  LaTeX     {equation_latex(system, name, _symbols())}")
     for quantity in system.quantities:
         if quantity.name == name:
             lines.append(f"  formula   {quantity.expression}")

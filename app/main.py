@@ -145,10 +145,10 @@ app.command()(patients)
 
 @app.command()
 def explain(
-    symbol: Annotated[str, typer.Argument(help="A parameter, state or quantity, for example k_kill_max.")],
+    symbol: Annotated[str, typer.Argument(help="A parameter, state or quantity, such as k_kill_max, or 'equations'.")],
     calibration: CalibrationName = "reference",
 ) -> None:
-    """Show a number's value, unit, range, source with quote, and the equations that use it."""
+    """Show a number's value, unit, range, source with quote, and equations that use it; or all equations as LaTeX."""
     from perdure.app.inspection import explain_symbol
 
     say(explain_symbol(symbol, calibration))

@@ -18,6 +18,7 @@ from perdure.app.main import app
 from perdure.fitting.calibration.calibration import read_calibration
 from perdure.model.catalogue import read_catalogue
 from perdure.model.engine.object_cache import cache_folder
+from perdure.model.myeloma import myeloma
 from perdure.parameters.errors import RunError
 from perdure.reports.registry import all_experiments, checked_experiments
 from perdure.reports.report import NOT_ADVICE
@@ -120,6 +121,16 @@ def test_a_quantity_and_a_state_are_explained_with_their_formula(run_perdure: Pe
     assert "unit cell/uL equation d effector/dt = " in out
     assert r"LaTeX \frac{d E}{dt} = " in out
     assert "effector*proliferation" in out
+
+
+def test_all_equations_are_printed_as_latex_with_the_symbols_of_the_catalogue(run_perdure: Perdure) -> None:
+    code, out, _ = run_perdure("explain", "equations")
+    assert code == 0
+    assert out.startswith(r"\begin{aligned}")
+    assert out.endswith(r"\end{aligned}")
+    assert out.count(r"}{dt} &= ") == len(myeloma(()).states)
+    assert r"\frac{d E}{dt} &= " in out
+    assert r"\mathrm{k\_" not in out
 
 
 @pytest.mark.parametrize(
