@@ -5,13 +5,11 @@ the deaths at each point that was read off, with as many patients censored, even
 the picture, as make the next number at risk come out. Times share one unit, whichever it is; survival is a fraction.
 """
 
-import csv
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,8 +17,8 @@ from pydantic import ValidationError
 from scipy.optimize import isotonic_regression
 
 from ..model.statistics.survival import SurvivalCurve, kaplan_meier
-from ..parameters.errors import EvidenceError, FileError, RangeError, unknown
-from ..parameters.files import complain, read_text
+from ..parameters.errors import EvidenceError, RangeError, unknown
+from ..parameters.files import complain
 from .observations import Curve, Item, Role, Scenario
 
 # The digitised curve and its numbers at risk: reading, checking, smoothing.
@@ -31,15 +29,6 @@ READING = 0.03
 by less than a hundredth (Guyot 2012); a click on the wrong side of a step errs by the step, a few hundredths."""
 
 FEWEST_POINTS = 3
-
-
-class Digitised(NamedTuple):
-    """What was read off a picture: points of the curve, and the table of numbers at risk below it."""
-
-    times: np.ndarray
-    survival: np.ndarray
-    at_risk_times: np.ndarray
-    at_risk: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,38 +76,6 @@ def prepare(
     points = Points(every, held, np.searchsorted(every, table), numbers, float(moved[worst]))
     _check_agreement(points, where)
     return points
-
-
-def read_digitised(points_csv: Path | str, at_risk_csv: Path | str) -> Digitised:
-    """Read what a digitising tool wrote: a CSV `time,survival` and a CSV `time,at_risk`, further columns left alone.
-
-    `reconstruct(*read_digitised("curve.csv", "at_risk.csv"))` does the rest.
-
-    Raises
-    ------
-    FileError
-        A file that is missing, empty, lacks a column or holds something else than numbers: with its line.
-    """
-    return Digitised(*_columns(points_csv, "time", "survival"), *_columns(at_risk_csv, "time", "at_risk"))
-
-
-def _columns(path: Path | str, *names: str) -> tuple[np.ndarray, ...]:
-    name = Path(path).name
-    lines = list(csv.reader(read_text(path).splitlines()))
-    heads = [head.strip().lower() for head in lines[0]] if lines else []
-    if missing := [column for column in names if column not in heads]:
-        raise FileError(f"{name}: no column '{missing[0]}' in its first line; expected {','.join(names)}.")
-    rows = []
-    for number, cells in enumerate(lines[1:], start=2):
-        if not any(cell.strip() for cell in cells):
-            continue
-        try:
-            rows.append([float(cells[heads.index(column)]) for column in names])
-        except (ValueError, IndexError):
-            raise FileError(f"{name}, line {number}: {','.join(cells)} is wrong; expected {','.join(names)}.") from None
-    if not rows:
-        raise FileError(f"{name}: holds no line of numbers.")
-    return tuple(np.array(rows).T)
 
 
 def _checked_points(

@@ -93,35 +93,6 @@ def mechanisms_of(therapy: Therapy) -> tuple[str, ...]:
     return tuple(name for name in MECHANISMS if name in found)
 
 
-def of_numbers(therapy: Therapy) -> dict[str, frozenset[str]]:
-    """Mechanisms of every number in the file of a therapy, by its id.
-
-    Pharmacokinetics are exposure, and so belong to all that the drug does. What decides who has a trait, and how a
-    number differs between patients, goes with that number. A number that belongs to none has an empty set.
-    """
-    known: dict[str, set[str]] = {}
-
-    def note(name: str, *mechanisms: str) -> None:
-        known.setdefault(name, set()).update(mechanisms)
-
-    for effect in therapy.effects:
-        for name in (*effect.strength, effect.half):
-            note(name, of_effect(effect))
-    for attack in therapy.attacks:
-        for _, name in attack.numbers:
-            note(name, of_attack(therapy, attack))
-    for _, name in therapy.pk.names if therapy.pk else ():
-        note(name, *mechanisms_of(therapy))
-    for parameter in therapy.parameters:
-        if parameter.drawn_with:
-            note(parameter.drawn_with, *known.get(parameter.id, ()))
-    found = {}
-    for parameter in therapy.parameters:
-        own = parameter.id.removeprefix(f"{therapy.key}.").removesuffix(".spread")
-        found[parameter.id] = frozenset({OF_NUMBER[own]} if own in OF_NUMBER else known.get(own, ()))
-    return found
-
-
 def silenced(drug: Therapy, on: Collection[str], patients: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Numbers of a drug under which it acts by the mechanisms `on` and by no other: those that differ, arrays (n,).
 

@@ -369,7 +369,6 @@ RATES = ("orr", "cr", "mrd_1e-5", "mrd_1e-6")
 """Endpoints that a patient has or has not."""
 TIMES = ("pfs", "os", "dor", "ttnt")
 """Endpoints that come after a time."""
-TIME_TESTS = ("logrank", "max_combo", "restricted_mean")
 
 
 @dataclass(frozen=True)
@@ -388,7 +387,7 @@ class Design:
     visit_days
         Days between assessments, counted from infusion (from apheresis if that is time zero).
     endpoint, test
-        Primary endpoint (`TIMES`, `RATES`) and its test (`TIME_TESTS`, or 'rate').
+        Primary endpoint (`TIMES`, `RATES`) and its test (`TESTS`).
     restricted_months
         Until when restricted means are taken; None leaves it to the test.
     alpha, power

@@ -12,7 +12,6 @@ from scipy.special import logsumexp, ndtr
 from scipy.stats import chi2
 
 from ...parameters.errors import FitError, RangeError
-from ..validation.results import Record
 
 # Gradient and Hessian of every item's log-likelihood at one point, by finite differences in batches.
 
@@ -43,7 +42,7 @@ def evaluate(function: Function, points: np.ndarray, batch: int = BATCH) -> np.n
 
 
 @dataclass(frozen=True, eq=False)
-class Curvature(Record):
+class Curvature:
     """The log likelihood of `items` results around a point of `d` numbers, each with a standard normal prior.
 
     Attributes
@@ -133,7 +132,7 @@ NOTABLE = 0.2
 
 
 @dataclass(frozen=True, eq=False)
-class Pulls(Record):
+class Pulls:
     """Pulls (items, d) in posterior SDs, and how each item stands to everything else.
 
     Attributes
@@ -171,7 +170,7 @@ class Pulls(Record):
 
 
 @dataclass(frozen=True)
-class Conflict(Record):
+class Conflict:
     """Two items that want different values of a number.
 
     Attributes
@@ -294,8 +293,3 @@ def _split(at: Curvature, precision: np.ndarray, i: int, j: int, k: int) -> tupl
     gain_i, gain_j = neither - with_i, neither - with_j
     variance = gain_i[k, k] + gain_j[k, k] - 2.0 * (gain_i[k] @ base @ gain_j[:, k])
     return float(only_i[k] - only_j[k]), float(np.sqrt(max(variance, 0.0)))
-
-
-def opposed_sentences(opposed: Sequence[Conflict], most: int = 5) -> tuple[str, ...]:
-    """The first conflicts in words."""
-    return tuple(conflict.sentence for conflict in opposed[:most])

@@ -12,7 +12,6 @@ import numpy as np
 from scipy.interpolate import CubicHermiteSpline
 
 from ...parameters.errors import RangeError, unknown
-from ..validation.results import Record
 from .influence import Curvature, Function, curvature, evaluate
 
 # A profile: its maximum, its interval, and the bounds that limit it.
@@ -28,7 +27,7 @@ Kind = Literal["likelihood", "evidence", "posterior"]
 
 
 @dataclass(frozen=True, eq=False)
-class Curve(Record):
+class Curve:
     """A profile of one number, at grid points (g,) in prior SDs.
 
     Attributes
@@ -312,7 +311,7 @@ _FELT = 1e-3  # log likelihood: a bound that costs less is not told
 
 
 @dataclass(frozen=True, eq=False)
-class Profile(Record):
+class Profile:
     """The three profiles of one number."""
 
     id: str
@@ -322,7 +321,7 @@ class Profile(Record):
 
 
 @dataclass(frozen=True, eq=False)
-class Profiles(Record):
+class Profiles:
     """Profiles of all numbers, and where they started.
 
     Attributes

@@ -8,7 +8,6 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import qmc, sobol_indices
 
 from ...parameters.errors import RangeError
-from ..validation.results import Record
 from .influence import Function, evaluate
 
 RESAMPLES = 200
@@ -52,7 +51,7 @@ class Spread:
 
 
 @dataclass(frozen=True, eq=False)
-class Sobol(Record):
+class Sobol:
     """Shares of the variance of every output, (outputs, d): alone (first order) and with all interactions (total).
 
     The intervals, (outputs, d, 2), hold 95 % of bootstrap samples. An output that does not vary has zeros.
@@ -70,7 +69,7 @@ class Sobol(Record):
 
 
 @dataclass(frozen=True, eq=False)
-class Morris(Record):
+class Morris:
     """Elementary effects of every number on every output, (outputs, d), per whole range of quantiles.
 
     `mu_star` is the mean of their sizes (Campolongo et al. 2007), `mu` their mean and `sigma` their SD (Morris 1991):

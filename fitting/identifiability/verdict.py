@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...parameters.errors import RangeError
 from ...parameters.files import complain, read_toml
-from ..validation.results import Record
 from .influence import Curvature
 from .profile import Curve, Profile, Profiles
 
@@ -30,7 +29,7 @@ class _Entry(BaseModel):
 
 
 @dataclass(frozen=True)
-class Settling(Record):
+class Settling:
     """A measurement that would decide a number, the entry of the table that says so, and what stands behind it."""
 
     key: str
@@ -76,7 +75,7 @@ _TOLD = 3  # results that are named
 
 
 @dataclass(frozen=True)
-class Promise(Record):
+class Promise:
     """By how much the posterior variance of a number would shrink if a result had `MORE` times its patients."""
 
     label: str
@@ -84,7 +83,7 @@ class Promise(Record):
 
 
 @dataclass(frozen=True)
-class Verdict(Record):
+class Verdict:
     """What is known about one number; numbers are in prior SDs.
 
     Attributes

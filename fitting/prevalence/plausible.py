@@ -101,8 +101,6 @@ parameter, one in six exceeds here, and most values still lie within their range
 LEVELS = 3
 """So many factors from 1 to the inflation, each for an equal share of the patients."""
 
-BASES = ("importance", "uniform")
-
 
 @dataclass(frozen=True, eq=False)
 class WideDraws(Draws):

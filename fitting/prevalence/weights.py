@@ -81,20 +81,9 @@ class Prevalence:
         return _kish(self.weights)
 
     @property
-    def effective_before(self) -> float:
-        """Effective number of patients under the base weights."""
-        return _kish(self.base)
-
-    @property
     def largest(self) -> float:
         """Largest weight, as a share of all."""
         return float(self.weights.max())
-
-    @property
-    def divergence(self) -> float:
-        """KL(w || b) in nats: what the weighting adds to the base weights; zero if the base meets every target."""
-        kept = self.weights > 0
-        return float(np.sum(self.weights[kept] * np.log(self.weights[kept] / self.base[kept])))
 
     @property
     def unmet(self) -> tuple[int, ...]:

@@ -326,28 +326,12 @@ def write_events(regimen: Regimen, path: str | Path | None = None, *, time_unit:
     0,450000000,0,1,ide_cel,0,0
     30,10,0,1,lenalidomide,2,1
     """
-    return _write({"": regimen}, path, time_unit)
-
-
-def write_all_events(
-    regimens: Mapping[int | str, Regimen], path: str | Path | None = None, *, time_unit: TimeUnit = "days"
-) -> str:
-    """An event table of several patients: regimens by ID."""
-    return _write(regimens, path, time_unit)
-
-
-def _write(regimens: Mapping[int | str, Regimen], path: str | Path | None, time_unit: TimeUnit) -> str:
     if time_unit not in _PER_DAY:
         raise UnitError(f"event table: time_unit = '{time_unit}'; expected 'days' or 'hours'.")
-    columns = ("TIME", "AMT", "RATE", "EVID", "CMT", "ADDL", "II")
-    lines = [",".join(columns if "" in regimens else ("ID", *columns))]
-    for subject, regimen in regimens.items():
-        rows = sorted(_event_rows(regimen, _PER_DAY[time_unit]))
-        owner = () if subject == "" else (str(subject),)
-        lines += [
-            ",".join((*owner, *(cell if isinstance(cell, str) else _number(cell) for cell in row))) for row in rows
-        ]
-    text = "\n".join(lines) + "\n"
+    rows = [["TIME", "AMT", "RATE", "EVID", "CMT", "ADDL", "II"]]
+    for row in sorted(_event_rows(regimen, _PER_DAY[time_unit])):
+        rows.append([cell if isinstance(cell, str) else _number(cell) for cell in row])
+    text = "".join(",".join(row) + "\n" for row in rows)
     if path is not None:
         Path(path).write_text(text, encoding="utf-8")
     return text

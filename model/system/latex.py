@@ -7,7 +7,7 @@ from typing import Any
 import sympy
 from sympy.printing.latex import LatexPrinter
 
-from .system import Flow, State, System, parameter
+from .system import State, System, parameter
 
 _DIGITS = 4
 
@@ -41,11 +41,6 @@ def equation_latex(system: System, name: str, symbols: Mapping[str, str] | None 
             return _ode(system, state, names).replace(" &= ", " = ")
     quantity = system.quantity(name)
     return f"{quantity.latex} = {_print(quantity.expression, names)}"
-
-
-def flow_latex(system: System, flow: Flow, symbols: Mapping[str, str] | None = None) -> str:
-    """Rate of one flow."""
-    return _print(flow.rate, _names(system, symbols or {}))
 
 
 def _names(system: System, symbols: Mapping[str, str]) -> dict[sympy.Basic, str]:

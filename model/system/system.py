@@ -1,10 +1,9 @@
-"""A system is a frozen tuple of flows; equations, Jacobian and sparsity are derived from it, never written."""
+"""A system is a frozen tuple of flows; equations and Jacobian are derived from it, never written."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
 import sympy
 
 from ...parameters.errors import InputError, unknown
@@ -211,15 +210,6 @@ class System:
             for state, derivative in _chain(side, total).items():
                 entries[name, state] = derivative
         return entries
-
-    @cached_property
-    def sparsity(self) -> np.ndarray:
-        """Boolean matrix: does the equation of state i depend on state j?"""
-        index = {state.name: position for position, state in enumerate(self.states)}
-        pattern = np.zeros((len(index), len(index)), dtype=bool)
-        for equation, state in self.jacobian:
-            pattern[index[equation], index[state]] = True
-        return pattern
 
     def quantity(self, name: str) -> Quantity:
         """Quantity by name."""

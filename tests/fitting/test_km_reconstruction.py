@@ -1,7 +1,5 @@
 """Patients reconstructed from digitised curves, against the patients themselves and against published results."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,8 +8,8 @@ from hypothesis import strategies as st
 from lifelines import CoxPHFitter, KaplanMeierFitter
 from lifelines.datasets import load_gbsg2, load_leukemia, load_lung, load_waltons
 
-from perdure.fitting.km_reconstruction import READING, Reconstruction, read_digitised, reconstruct
-from perdure.parameters.errors import FileError, RangeError
+from perdure.fitting.km_reconstruction import READING, Reconstruction, reconstruct
+from perdure.parameters.errors import RangeError
 
 Patients = tuple[np.ndarray, np.ndarray]
 
@@ -244,32 +242,3 @@ def test_what_cannot_be_a_curve_is_refused(
 def test_there_are_no_more_events_than_patients() -> None:
     with pytest.raises(RangeError, match="events = 11 of 10 patients"):
         reconstruct(TIMES, HEIGHTS, [0], [10], events=11)
-
-
-# --------------------------------------------------------------------------------------------------------- files
-def test_files_of_a_digitising_tool_are_read(tmp_path: Path) -> None:
-    points, table = tmp_path / "points.csv", tmp_path / "table.csv"
-    points.write_text("\ufeffTime, Survival,note\n2,90,a\n4,70,b\n\n6,60,c\n8,50,d\n", encoding="utf-8")
-    table.write_text("at_risk,time\n10,0\n6,5\n", encoding="utf-8")
-    found = reconstruct(*read_digitised(points, table))
-    np.testing.assert_array_equal(found.times, reconstruct(TIMES, HEIGHTS, [0, 5], [10, 6]).times)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "points.csv: no column 'time'"),
-        ("time,percent\n1,2\n", "points.csv: no column 'survival' in its first line; expected time,survival"),
-        ("time,survival\n", "points.csv: holds no line of numbers"),
-        ("time,survival\n1,0.9\n2,high\n", "points.csv, line 3: 2,high is wrong; expected time,survival"),
-        ("time,survival\n1\n", "points.csv, line 2"),
-    ],
-)
-def test_a_file_that_is_something_else_is_refused(tmp_path: Path, text: str, said: str) -> None:
-    (tmp_path / "points.csv").write_text(text, encoding="utf-8")
-    (tmp_path / "table.csv").write_text("time,at_risk\n0,10\n", encoding="utf-8")
-    with pytest.raises(FileError) as caught:
-        read_digitised(tmp_path / "points.csv", tmp_path / "table.csv")
-    assert said in str(caught.value)
-    with pytest.raises(FileError, match="no such file"):
-        read_digitised(tmp_path / "none.csv", tmp_path / "table.csv")

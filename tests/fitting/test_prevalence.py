@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import ndtri
 
-from perdure.fitting.prevalence.weights import AT_LEAST, AT_MOST, prevalence_weights
+from perdure.fitting.prevalence.weights import AT_LEAST, AT_MOST, Prevalence, prevalence_weights
 from perdure.model.statistics.survival import effective_size
 from perdure.parameters.errors import InputError, RangeError
 
@@ -15,12 +15,17 @@ NORMAL = ndtri((np.arange(20_000) + 0.5) / 20_000)
 """Standard normal patients, one for each of many equally likely pieces."""
 
 
+def divergence(weighting: Prevalence) -> float:
+    """KL(w || b) in nats: what the weighting adds to the base weights."""
+    return float(np.sum(weighting.weights * np.log(weighting.weights / weighting.base)))
+
+
 def test_a_normal_population_is_moved_to_a_new_mean_by_exponential_tilting() -> None:
     found = prevalence_weights(NORMAL[:, None], [0.5], [1e-6])
     expected = np.exp(0.5 * NORMAL)
     np.testing.assert_allclose(found.weights, expected / expected.sum(), rtol=5e-3)
     assert found.effective / NORMAL.size == pytest.approx(math.exp(-(0.5**2)), rel=2e-3)
-    assert found.divergence == pytest.approx(0.5**2 / 2, rel=2e-3)
+    assert divergence(found) == pytest.approx(0.5**2 / 2, rel=2e-3)
     assert found.multipliers[0] == pytest.approx(0.5, rel=2e-3)
     assert found.unmet == ()
 
@@ -56,7 +61,7 @@ def test_targets_that_the_base_meets_leave_it_as_it_is() -> None:
     features, base = some_features(), np.random.default_rng(4).random(400)
     found = prevalence_weights(features, base @ features / base.sum(), np.full(5, 0.01), base)
     np.testing.assert_allclose(found.weights, base / base.sum(), rtol=1e-9)
-    assert found.divergence == pytest.approx(0.0, abs=1e-12)
+    assert divergence(found) == pytest.approx(0.0, abs=1e-12)
 
 
 def test_moments_are_matched_where_errors_are_tiny() -> None:
@@ -90,7 +95,6 @@ def test_the_effective_number_is_that_of_kish() -> None:
     found = prevalence_weights(some_features(), [0.4, 0.3, 0.5, 0.6, 0.7], np.full(5, 0.02))
     assert found.effective == pytest.approx(1.0 / np.sum(found.weights**2))
     assert found.effective == pytest.approx(effective_size(found.weights))
-    assert found.effective_before == pytest.approx(400.0)
     assert found.largest == found.weights.max()
 
 

@@ -23,6 +23,7 @@ from perdure.fitting.prevalence.weights import Share, shares_of, weigh_shares
 from perdure.model.endpoints import Visits
 from perdure.model.regimens.regimen import infuse
 from perdure.model.simulate import Solver
+from perdure.model.statistics.survival import effective_size
 from perdure.parameters.errors import InputError, RangeError
 from perdure.parameters.patients import draw, make_patients
 from perdure.reports import populations_report
@@ -198,7 +199,7 @@ def test_a_share_among_responders_is_met_among_the_weighted_responders() -> None
     found = weigh_shares(shares, cohort().uniform)
     assert shares[0].under(found.weights) == pytest.approx(0.6, abs=0.01)
     assert shares[1].under(found.weights) == pytest.approx(0.5, abs=0.01)
-    assert found.effective < found.effective_before
+    assert found.effective < effective_size(found.base)
 
 
 def test_weights_for_some_results_of_another_population_bring_the_others_nearer() -> None:

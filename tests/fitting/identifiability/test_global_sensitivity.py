@@ -1,6 +1,6 @@
 """Sobol and Morris indices against functions whose indices are known exactly."""
 
-import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +114,8 @@ def test_points_of_a_spread_are_those_of_the_normal_distribution_within_reach() 
 
 def test_the_same_seed_gives_the_same_indices_and_wrong_sizes_are_refused() -> None:
     one, other = (sobol(ishigami, IDS, ("y",), n=64, seed=3) for _ in range(2))
-    assert json.dumps(one.to_dict(), allow_nan=False) == json.dumps(other.to_dict(), allow_nan=False)
+    for field in fields(one):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name))
     with pytest.raises(RangeError, match="power of 2"):
         sobol(ishigami, IDS, ("y",), n=100)
     with pytest.raises(RangeError, match="at least 2"):

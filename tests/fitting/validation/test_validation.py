@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +10,8 @@ from scipy.stats import kstest, norm
 from perdure.fitting.calibration.likelihood import MEDIAN_FACTOR, log_likelihoods, match
 from perdure.fitting.calibration.smc import SmcSettings
 from perdure.fitting.observations import Item
-from perdure.fitting.validation.leave_out import LeaveOneOut, leave_one_out, predicted
-from perdure.fitting.validation.recovery import Recovery, simulate_and_recover
-from perdure.fitting.validation.results import read_result, write_result
+from perdure.fitting.validation.leave_out import leave_one_out, predicted
+from perdure.fitting.validation.recovery import simulate_and_recover
 from perdure.fitting.validation.simulation_based import (
     Calibrated,
     ecdf_band,
@@ -21,7 +19,7 @@ from perdure.fitting.validation.simulation_based import (
     smc_sampler,
 )
 from perdure.fitting.validation.synthetic import probability
-from perdure.parameters.errors import FileError, FitError, RangeError
+from perdure.parameters.errors import FitError, RangeError
 
 
 def item(kind: str, name: str = "trial_item", **more: object) -> Item:
@@ -108,7 +106,7 @@ def test_a_trial_that_was_left_out_is_predicted_as_by_the_closed_form(anew: bool
         assert prediction.place == pytest.approx(reported, abs=0.06)
 
 
-def test_predictions_of_a_true_model_are_calibrated_and_of_an_overconfident_one_are_not(tmp_path: Path) -> None:
+def test_predictions_of_a_true_model_are_calibrated_and_of_an_overconfident_one_are_not() -> None:
     model = Linear(3, trials=60, each=2, seed=3, n=15)
     mean, covariance = model.posterior(np.ones(120, dtype=bool))
     draws = np.random.default_rng(4).multivariate_normal(mean, covariance, size=4000)
@@ -124,10 +122,6 @@ def test_predictions_of_a_true_model_are_calibrated_and_of_an_overconfident_one_
     sure = [one.model_copy(update={"n": 2000}) for one in model.items]
     wrong = leave_one_out(model.studies, sure, terms, model.models, draws)
     assert wrong.coverage()[-1].interval[1] < 0.95
-    write_result(found, tmp_path / "left_out.json")
-    assert read_result(LeaveOneOut, tmp_path / "left_out.json") == found
-    with pytest.raises(FileError, match="kind = 'LeaveOneOut'; expected 'Recovery'"):
-        read_result(Recovery, tmp_path / "left_out.json")
 
 
 def test_the_error_of_the_emulator_widens_a_prediction() -> None:
@@ -165,14 +159,12 @@ def calibrated(width: float, repeats: int = 200) -> Calibrated:
     )
 
 
-def test_ranks_are_uniform_for_a_right_sampler_and_its_synthetic_reports(tmp_path: Path) -> None:
+def test_ranks_are_uniform_for_a_right_sampler_and_its_synthetic_reports() -> None:
     found = calibrated(1.0)
     assert found.names == ("number_0", "number_1", "number_2", "log likelihood")
     assert found.histogram("number_0").sum() == 200
     assert found.smallest_p()[1] > 0.02
     assert found.outside(0.99) == ()
-    write_result(found, tmp_path / "ranks.json")
-    assert read_result(Calibrated, tmp_path / "ranks.json") == found
     with pytest.raises(RangeError, match="bins = 7 for 100 possible ranks"):
         found.histogram("number_0", 7)
 
@@ -224,7 +216,7 @@ def test_the_band_holds_the_whole_curve_of_uniform_ranks_as_often_as_it_says() -
 
 
 # ----------------------------------------------------------------------------------------------- simulate and recover
-def test_truths_are_recovered_as_often_as_the_intervals_promise(tmp_path: Path) -> None:
+def test_truths_are_recovered_as_often_as_the_intervals_promise() -> None:
     model = Linear(3, trials=6, each=1, seed=11)
     truths = np.random.default_rng(12).standard_normal((200, 3))
     found = simulate_and_recover(
@@ -238,8 +230,6 @@ def test_truths_are_recovered_as_often_as_the_intervals_promise(tmp_path: Path) 
         assert abs(one.bias) < 0.3
         assert one.spread == pytest.approx(1.0, abs=0.2)
     assert found.coverage(found.worst.name)[-1].inside == min(one.inside[-1] for one in found.numbers)
-    write_result(found, tmp_path / "recovery.json")
-    assert read_result(Recovery, tmp_path / "recovery.json") == found
     narrow = simulate_and_recover(
         model.names, model.items, model.models, model.likelihood_of, truths, repeats=60, sampler=exact_sampler(0.5)
     )
