@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..model.statistics.checks import Test
+from ..model.statistics.checks import Interval, Test
 from ..model.statistics.cox import hazard_ratio, proportional_hazards
 from ..model.statistics.logrank import max_combo, weighted_logrank
 from ..model.statistics.proportions import rate_difference, rate_test, stratified_rate_test, wilson
@@ -27,15 +27,6 @@ from .design import Design
 LANDMARKS = (12.0, 6.0, 3.0)
 """Months at which fractions are compared: the first of them that every patient could be followed for."""
 UNTESTED = Test(math.nan, math.nan)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A number with its 95 % interval from the sample size."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -285,13 +276,11 @@ def _summary(design: Design, rows: Rows, own: int, name: str, patients: int, unt
     if n == 0:
         return ArmSummary(name, patients, 0, 0, unknown, unknown, unknown, None)
     if rows.time is None:
-        rate = wilson(events, n)
-        return ArmSummary(name, patients, n, events, unknown, Interval(rate.value, rate.low, rate.high), unknown, None)
+        return ArmSummary(name, patients, n, events, unknown, wilson(events, n), unknown, None)
     time = rows.time[mine]
     curve = kaplan_meier(time, event)
-    point = landmark(time, event, landmark_months(design))
     mean = restricted_mean(time, event, until) if until > 0 else unknown
     return ArmSummary(
         name, patients, n, events, Interval(curve.median(), *curve.median_interval()),
-        Interval(point.value, point.low, point.high), Interval(mean.value, mean.low, mean.high), curve,
+        landmark(time, event, landmark_months(design)), Interval(mean.value, mean.low, mean.high), curve,
     )  # fmt: skip

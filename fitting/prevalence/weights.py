@@ -78,7 +78,7 @@ class Prevalence:
     @property
     def effective(self) -> float:
         """Effective number of patients, 1 / sum w^2 (Kish 1965)."""
-        return _kish(self.weights)
+        return float(1.0 / np.sum(self.weights**2))
 
     @property
     def largest(self) -> float:
@@ -133,10 +133,6 @@ def prevalence_weights(
         (seen.max(axis=0) >= aims) | (signs == AT_MOST)
     )  # fmt: skip
     return Prevalence(weights, start, start @ table, met, misfits, multipliers, reachable)
-
-
-def _kish(weights: np.ndarray) -> float:
-    return float(1.0 / np.sum(weights**2))
 
 
 def _tilted(table: np.ndarray, base: np.ndarray, multipliers: np.ndarray) -> np.ndarray:

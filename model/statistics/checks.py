@@ -1,4 +1,4 @@
-"""What every statistic of a trial needs first: checked columns, the two-group risk table, and the result of a test."""
+"""What statistics of trials share: checked columns, the two-group risk table, a test, a number with its interval."""
 
 import math
 from dataclasses import dataclass
@@ -21,6 +21,22 @@ class Test:
 
     z: float
     p: float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its confidence interval, which comes from the sample size."""
+
+    value: float
+    low: float
+    high: float
+
+    def minus(self, other: "Interval") -> "Interval":
+        """Difference of two independent numbers, with the interval made of theirs (Zou & Donner 2008)."""
+        value = self.value - other.value
+        low = value - math.hypot(self.value - self.low, other.high - other.value)
+        high = value + math.hypot(self.high - self.value, other.value - other.low)
+        return Interval(value, low, high)
 
 
 @dataclass(frozen=True, eq=False)

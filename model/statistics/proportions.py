@@ -5,25 +5,15 @@ and a power computed from them would be too low.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaincinv
 
-from .checks import Test, check, columns, half_width, strata, tested
+from .checks import Interval, Test, check, columns, half_width, strata, tested
 
 
-@dataclass(frozen=True)
-class Rate:
-    """A proportion (0 to 1) and its interval; of a difference of two, from -1 to 1."""
-
-    value: float
-    low: float
-    high: float
-
-
-def wilson(events: float, n: float, level: float = 0.95) -> Rate:
+def wilson(events: float, n: float, level: float = 0.95) -> Interval:
     """Rate of `events` in `n` patients with the score interval of Wilson 1927.
 
     RangeError unless both are whole numbers with 0 <= events <= n and n >= 1.
@@ -34,10 +24,10 @@ def wilson(events: float, n: float, level: float = 0.95) -> Rate:
     centre = (rate + z * z / (2.0 * n)) / (1.0 + z * z / n)
     width = z / (1.0 + z * z / n) * math.sqrt(rate * (1.0 - rate) / n + z * z / (4.0 * n * n))
     # At the ends the bound is exactly 0 or 1, which rounding would miss.
-    return Rate(rate, 0.0 if events == 0 else centre - width, 1.0 if events == n else centre + width)
+    return Interval(rate, 0.0 if events == 0 else centre - width, 1.0 if events == n else centre + width)
 
 
-def clopper_pearson(events: float, n: float, level: float = 0.95) -> Rate:
+def clopper_pearson(events: float, n: float, level: float = 0.95) -> Interval:
     """Rate of `events` in `n` patients with the exact interval of Clopper & Pearson 1934.
 
     RangeError unless both are whole numbers with 0 <= events <= n and n >= 1.
@@ -47,20 +37,17 @@ def clopper_pearson(events: float, n: float, level: float = 0.95) -> Rate:
     tail = (1.0 - level) / 2.0
     low = 0.0 if events == 0 else float(betaincinv(events, n - events + 1, tail))
     high = 1.0 if events == n else float(betaincinv(events + 1, n - events, 1.0 - tail))
-    return Rate(events / n, low, high)
+    return Interval(events / n, low, high)
 
 
-def rate_difference(holds: ArrayLike, group: ArrayLike, level: float = 0.95) -> Rate:
+def rate_difference(holds: ArrayLike, group: ArrayLike, level: float = 0.95) -> Interval:
     """Rate of group 1 minus that of group 0, with the interval made of two Wilson intervals (Newcombe 1998, method 10).
 
     `holds` (a response, say) and `group` have shape (n,) and are 0 or 1.
     """
     events, sizes = _counts("rate_difference", holds, group)
     arm_0, arm_1 = (wilson(events[arm], sizes[arm], level) for arm in (0, 1))
-    value = arm_1.value - arm_0.value
-    low = value - math.hypot(arm_1.value - arm_1.low, arm_0.high - arm_0.value)
-    high = value + math.hypot(arm_1.high - arm_1.value, arm_0.value - arm_0.low)
-    return Rate(value, low, high)
+    return arm_1.minus(arm_0)
 
 
 def rate_test(holds: ArrayLike, group: ArrayLike) -> Test:

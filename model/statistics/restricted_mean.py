@@ -6,19 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .checks import check, columns, half_width, risk_table, two_sided
+from .checks import Interval, check, columns, half_width, risk_table, two_sided
 from .survival import kaplan_meier
 
 # Survival at a landmark, and its difference between two groups.
-
-
-@dataclass(frozen=True)
-class Landmark:
-    """Fraction without event (0 to 1) at a time, and its interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -35,7 +26,7 @@ class LandmarkDifference:
     p: float
 
 
-def landmark(time: ArrayLike, event: ArrayLike, at: float, level: float = 0.95) -> Landmark:
+def landmark(time: ArrayLike, event: ArrayLike, at: float, level: float = 0.95) -> Interval:
     """Kaplan-Meier fraction at `at` with the log-log interval (Kalbfleisch & Prentice 1980; variance Greenwood 1926).
 
     `time` and `event` have shape (n,), `at` has their unit. NaN beyond the longest follow-up; where no event has
@@ -44,7 +35,7 @@ def landmark(time: ArrayLike, event: ArrayLike, at: float, level: float = 0.95) 
     times, events = columns("landmark", time=time, event=event)
     check("landmark", "at", at, 0 <= at < math.inf, "finite and not negative")
     curve = kaplan_meier(times, events, level=level)
-    return Landmark(curve.at(at), *curve.interval_at(at))
+    return Interval(curve.at(at), *curve.interval_at(at))
 
 
 def landmark_difference(
@@ -61,14 +52,12 @@ def landmark_difference(
     check(where, "at", at, 0 <= at < math.inf, "finite and not negative")
     own = [(times[groups == arm], events[groups == arm]) for arm in (0, 1)]
     arm_0, arm_1 = (landmark(*rows, at, level) for rows in own)
-    value = arm_1.value - arm_0.value
+    difference = arm_1.minus(arm_0)
     if not (0 < arm_0.value < 1 and 0 < arm_1.value < 1):
-        return LandmarkDifference(value, *[math.nan] * 4)
-    low = value - math.hypot(arm_1.value - arm_1.low, arm_0.high - arm_0.value)
-    high = value + math.hypot(arm_1.high - arm_1.value, arm_0.value - arm_0.low)
+        return LandmarkDifference(difference.value, *[math.nan] * 4)
     scale_0, scale_1 = math.log(-math.log(arm_0.value)), math.log(-math.log(arm_1.value))
     z = (scale_1 - scale_0) / math.hypot(*(_error(*rows, at) for rows in own))
-    return LandmarkDifference(value, low, high, z, two_sided(z))
+    return LandmarkDifference(difference.value, difference.low, difference.high, z, two_sided(z))
 
 
 def _error(times: np.ndarray, events: np.ndarray, at: float) -> float:
