@@ -1,12 +1,16 @@
 """What tests of several files need."""
 
+import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from small_experiments import OPTIONS, quick_letters, small
 
 from perdure.app.main import main
 from perdure.model.engine.referee import jacobian
@@ -21,13 +25,57 @@ def run_perdure(
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["perdure", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
+        code = exit_code(monkeypatch, *arguments)
         seen = capsys.readouterr()
-        return int(stop.value.code or 0), " ".join(seen.out.split()), " ".join(seen.err.split())
+        return code, " ".join(seen.out.split()), " ".join(seen.err.split())
 
     return call
+
+
+def exit_code(patch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Type a command."""
+    patch.setattr(sys, "argv", ["perdure", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return int(stop.value.code or 0)
+
+
+@dataclass(frozen=True)
+class ExperimentRun:
+    """What `perdure run NAME` did: exit code, output and errors as one line of text, and the folder it was typed in."""
+
+    code: int
+    out: str
+    err: str
+    place: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run."""
+        (folder,) = (self.place / "runs").iterdir()
+        return folder
+
+
+@pytest.fixture(scope="session")
+def experiment_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ExperimentRun]:
+    """Run an experiment by the command in an empty folder, as small as can be, and once for all who want its folder."""
+
+    @cache
+    def run(name: str) -> ExperimentRun:
+        place, out, err = tmp_path_factory.mktemp(name), io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, small(name), redirect_stdout(out), redirect_stderr(err):
+            patch.chdir(place)
+            code = exit_code(patch, "run", name, *OPTIONS)
+        return ExperimentRun(code, " ".join(out.getvalue().split()), " ".join(err.getvalue().split()), place)
+
+    return run
+
+
+@pytest.fixture
+def letters_at_a_glance() -> Iterator[None]:
+    """Pictures are laid out by the points of their letters, where no test looks at the layout."""
+    with quick_letters():
+        yield
 
 
 Jacobian = Callable[[System, list[float], list[float], np.ndarray], np.ndarray]

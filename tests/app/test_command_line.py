@@ -9,8 +9,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from small_experiments import OPTIONS
 
 import perdure
 from perdure.app import inspection
@@ -23,7 +25,6 @@ from perdure.parameters.errors import RunError
 from perdure.reports.registry import all_experiments, checked_experiments
 from perdure.reports.report import NOT_ADVICE
 
-SMALL = ("--patients", "20", "--draws", "2", "--patients-per-draw", "12")
 START = "from perdure.app.main import main; main()"
 HEAVY = {"cma", "jinja2", "matplotlib", "llvmlite", "numpy", "pint", "scipy", "sympy"}  # typer may load pydantic itself
 COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
@@ -193,7 +194,7 @@ def test_a_calibration_that_is_none_ends_in_one_sentence(
 
 def test_runs_are_not_put_where_a_file_is(run_perdure: Perdure, tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file", encoding="utf-8")
-    code, out, err = run_perdure("run", "typical_patient", *SMALL)
+    code, out, err = run_perdure("run", "typical_patient", *OPTIONS)
     assert (code, out, err) == (2, "", "perdure: runs: runs are kept in a folder, and this is a file.")
 
 
@@ -201,11 +202,11 @@ def test_runs_are_not_put_where_a_file_is(run_perdure: Perdure, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in all_experiments()])
-def test_an_experiment_writes_its_report_and_says_where(name: str, run_perdure: Perdure, tmp_path: Path) -> None:
-    code, out, err = run_perdure("run", name, *SMALL)
-    assert (code, err) == (0, "")
-    (folder,) = (tmp_path / "runs").iterdir()
-    where = folder.relative_to(tmp_path)
+def test_an_experiment_writes_its_report_and_says_where(name: str, experiment_run: Callable[[str], Any]) -> None:
+    run = experiment_run(name)
+    assert (run.code, run.err) == (0, "")
+    folder, out = run.folder, run.out
+    where = folder.relative_to(run.place)
     assert re.fullmatch(rf"{name}-\d{{8}}-\d{{6}}", folder.name)
     assert f"Report: {where}/report.html" in out
     assert out.endswith(f"beside it in {where}")
@@ -220,7 +221,7 @@ def test_an_experiment_writes_its_report_and_says_where(name: str, run_perdure: 
             assert len(list(csv.reader(file))) > 1, path.name
     assert NOT_ADVICE in (folder / "report.html").read_text(encoding="utf-8")
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    assert manifest["command"] == f"perdure run {name} {' '.join(SMALL)}"
+    assert manifest["command"] == f"perdure run {name} {' '.join(OPTIONS)}"
     assert {entry["path"] for entry in manifest["outputs"]} == written - {"manifest.json"}
 
 

@@ -7,19 +7,14 @@ the names of the numbers and their hashes stay as they are.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import cache, partial
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
-from matplotlib.path import Path as MatplotlibPath
-from matplotlib.transforms import Bbox
+from small_experiments import DRAWS, PATIENTS, PER_DRAW, SIZES, experiment, small, small_run
 
-from perdure.experiments.maintenance_trial import DESIGNS
 from perdure.experiments.salvage import SALVAGES
-from perdure.experiments.sequence_order import PAIRS
 from perdure.fitting.calibration.calibration import Calibration, read_calibration
 from perdure.fitting.calibration.design import evaluate, prior_points
 from perdure.fitting.calibration.emulator import learn_emulator
@@ -90,8 +85,7 @@ from perdure.trials.treat import treat
 Numbers = Mapping[str, Any]
 """Arrays, numbers and texts by name."""
 
-PATIENTS, DRAWS, PER_DRAW, SEED = 12, 2, 10, 7
-SIZES = Sizes(PATIENTS, DRAWS, PER_DRAW)
+SEED = 7
 SEEDED = replace(SIZES, seed=SEED)
 LENALIDOMIDE = "ide-cel; lenalidomide 10 mg on days 1-21 of 28 from day 30 for 6 months"
 AGAIN = "ide-cel; at progression: lymphodepletion days 23-25; ide-cel again on day 28"
@@ -194,31 +188,6 @@ def settings() -> Settings:
     return Settings(PATIENTS, DRAWS, PER_DRAW, say=lambda *_: None)
 
 
-def quick_extents(path: MatplotlibPath, *_: object, **__: object) -> Bbox:
-    """The box around the points of a path: measuring every letter by its curves takes longer than the model."""
-    points = np.asarray(path.vertices)
-    return Bbox(np.stack([points.min(axis=0), points.max(axis=0)]))
-
-
-FEWER: Mapping[str, Mapping[str, Any]] = {
-    "lenalidomide_maintenance": {
-        "axes": (
-            Axis("dose", "mg", (10.0, 25.0)),
-            Axis("start day", "", (30.0,)),
-            Axis("duration", "months", (6.0, 24.0)),
-        )
-    },
-    "secretase_timing": {"axes": (Axis("from day", "", (0.0, 30.0)), Axis("for", "weeks", (3.0, 12.0)))},
-    "maintenance_trial": {"trials": 40, "designs": dict(list(DESIGNS.items())[::2])},
-    "oligoprogression": {"shares": (0.5,)},
-    "sequence_order": {"pairs": PAIRS[:1], "waits": (28.0, 84.0)},
-    "target_switch": {"names": ("ide-cel again", "OriCAR-017 (GPRC5D)", "talquetamab (GPRC5D)")},
-    "vein_to_vein": {"waits": (28.0, 49.0)},
-    "venetoclax_maintenance": {"starts": (30.0,)},
-}
-"""What the `run` of an experiment is given instead of its usual grid, where that takes long."""
-
-
 def is_number(cell: Any) -> bool:
     """Whether a cell of a table is a number, perhaps written as text; an empty one is none."""
     try:
@@ -228,17 +197,10 @@ def is_number(cell: Any) -> bool:
     return True
 
 
-def experiment(name: str) -> Any:
-    """The module of an experiment."""
-    return import_module(f"perdure.experiments.{name}")
-
-
 def answered(name: str) -> Numbers:
     """The numbers of an experiment's answer, and those in the tables of its pictures."""
-    module = experiment(name)
-    smaller = patch.object(module, "run", partial(module.run, **FEWER.get(name, {})))
-    with smaller, patch.object(MatplotlibPath, "get_extents", quick_extents):
-        answer = module.report(settings(), calibration())
+    with small(name):
+        answer = experiment(name).report(settings(), calibration())
     numbers: dict[str, Any] = {
         key: [getattr(row, key) for row in answer.numbers] for key in ("value", "low", "high", "level")
     }
@@ -251,7 +213,7 @@ def answered(name: str) -> Numbers:
 
 def overview() -> Numbers:
     """The fit table of everything, and every default scenario."""
-    rows, projections = experiment("overview").run(calibration(), sizes=SIZES)
+    rows, projections = small_run("overview")(calibration(), SIZES)
     return {**of_fit_rows(rows), **of_projections(projections.values())}
 
 
@@ -270,7 +232,7 @@ def catalogue() -> Numbers:
 def typical_patient() -> Numbers:
     """Courses and dates of both typical patients."""
     numbers: dict[str, Any] = {}
-    for course in experiment("typical_patient").run(draws=DRAWS, calibration=calibration()):
+    for course in small_run("typical_patient")(calibration(), draws=DRAWS):
         own = {**of_solution(course.solution), **of_estimates(course.dates), "response": course.response}
         numbers |= {f"{course.product}, {name}": value for name, value in own.items()}
     return numbers

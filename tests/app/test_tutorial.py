@@ -1,18 +1,21 @@
-"""The trial designer's story: its files are read and its commands run, in order, exactly as they are written."""
+"""The trial designer's story: its files are read and its commands run, in order, exactly as they are written.
+
+Only the experiment's grid is short here, and words in pictures are measured quickly.
+"""
 
 import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
+from small_experiments import small
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "tutorial.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "tutorial.md"
 BLOCK = re.compile(r"^```(toml|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def test_the_story_can_be_told_as_it_is_written(
-    tmp_path: Path, run_perdure: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run_perdure: Callable[..., tuple[int, str, str]]
 ) -> None:
     said: dict[str, str] = {}
     for language, text in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
@@ -22,7 +25,8 @@ def test_the_story_can_be_told_as_it_is_written(
         for line in text.splitlines():
             program, *arguments = shlex.split(line)
             assert program == "perdure"
-            code, out, err = run_perdure(*expanded(tmp_path, arguments))
+            with small("lenalidomide_maintenance"):
+                code, out, err = run_perdure(*expanded(tmp_path, arguments))
             assert code == 0, f"{line}\n{err}"
             said[arguments[0]] = out
     assert "lenalidomide 10 mg, 549 doses from day 30" in said["plan"]
