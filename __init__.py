@@ -19,9 +19,9 @@ if TYPE_CHECKING:  # what a type checker and an editor see; a test holds it agai
     from .fitting.calibration.calibration import Calibration as Calibration
     from .fitting.calibration.calibration import read_calibration as read_calibration
     from .fitting.fit_table import fit_table as fit_table
-    from .fitting.km_reconstruction import reconstruct as reconstruct
-    from .fitting.patients.data import read_longitudinal as read_longitudinal
-    from .fitting.patients.map_fit import individual_fits as individual_fits
+    from .fitting.km_reconstruction import reconstruct_km as reconstruct_km
+    from .fitting.patients.data import read_measurements as read_measurements
+    from .fitting.patients.map_fit import fit_patients as fit_patients
     from .fitting.patients.mechanistic import mechanistic_model as mechanistic_model
     from .fitting.patients.population import fit_population as fit_population
     from .fitting.patients.progression import predict_progression as predict_progression
@@ -126,10 +126,10 @@ GROUPS: dict[str, dict[str, str]] = {
         "read_studies": "fitting.studies",
         "fit_table": "fitting.fit_table",
         "validate_user_evidence": "fitting.validation.user_evidence",
-        "reconstruct": "fitting.km_reconstruction",
-        "read_longitudinal": "fitting.patients.data",
+        "reconstruct_km": "fitting.km_reconstruction",
+        "read_measurements": "fitting.patients.data",
         "mechanistic_model": "fitting.patients.mechanistic",
-        "individual_fits": "fitting.patients.map_fit",
+        "fit_patients": "fitting.patients.map_fit",
         "fit_population": "fitting.patients.population",
         "predict_progression": "fitting.patients.progression",
     },
@@ -162,6 +162,13 @@ _DEPRECATED = {
     "usual": "model.regimens.plan",
 }
 
+# The same for names that were renamed where they live.
+_RENAMED = {
+    "individual_fits": "fit_patients",
+    "read_longitudinal": "read_measurements",
+    "reconstruct": "reconstruct_km",
+}
+
 __all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604  # pyright: ignore[reportUnsupportedDunderAll]
 
 
@@ -179,6 +186,14 @@ def __getattr__(name: str) -> Any:
             stacklevel=2,
         )
         return _load(name, _DEPRECATED[name])
+    elif name in _RENAMED:
+        new = _RENAMED[name]
+        warnings.warn(
+            f"perdure.{name} goes with the next release; write: from perdure import {new}",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return _load(new, _HOME[new])
     else:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'. It offers {', '.join(__all__)}.")
     globals()[name] = value

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from perdure.fitting.calibration.calibration import read_calibration
 from perdure.fitting.studies import read_studies
-from perdure.model.car_t_course import FIRST, Cells
+from perdure.model.car_t_course import FIRST, CarTCourse
 from perdure.model.catalogue import read_catalogue
 from perdure.model.engine.object_cache import cache_folder
 from perdure.model.myeloma import myeloma
@@ -55,7 +55,7 @@ def _systems() -> Iterator[System]:
     """From what is always there to what only some therapies bring: the first that has a name explains it."""
     yield myeloma(())
     yield myeloma()
-    yield myeloma((), (FIRST, Cells((*GRADED, *FIXED), "_2", "_2")))
+    yield myeloma((), (FIRST, CarTCourse((*GRADED, *FIXED), "_2", "_2")))
 
 
 def _system_with(name: str) -> System:

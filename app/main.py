@@ -109,8 +109,8 @@ def follow(
     head = ("line", *tables[0].columns[1:])
     say(aligned(head, [tuple(map(cell_text, row)) for table in tables for row in table.rows]))
     for comparison in lines:
-        footing = comparison.footings[0]
-        say(f"\n{comparison.arms[0].name}, {footing.flag}: {footing.reason}.")
+        provenance = comparison.provenance[0]
+        say(f"\n{comparison.arms[0].name}, {provenance.flag}: {provenance.reason}.")
     say("\nSimulated patients; a research and design tool, not medical advice.")
 
 

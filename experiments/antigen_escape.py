@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from perdure.fitting.calibration.calibration import Calibration, read_calibration
-from perdure.fitting.observations import Item
+from perdure.fitting.observations import Observation
 from perdure.fitting.posterior import Estimate, Sizes, interval
 from perdure.fitting.studies import read_studies
 from perdure.model.simulate import Solver
@@ -68,7 +68,7 @@ REPORTED = {DENSITY_BEFORE: "reported before", DENSITY_AT_PROGRESSION: "reported
 
 
 @cache
-def reported(item: str) -> Item:
+def reported(item: str) -> Observation:
     """An item of the evidence by its id."""
     return next(row for study in read_studies() for row in study.items if row.id == item)
 

@@ -17,7 +17,7 @@ from perdure.reports.experiment_report import ExperimentReport, Finding
 from perdure.reports.report import Section
 from perdure.reports.settings import Settings
 from perdure.trials.causes import EVERYBODY, RESTRICTED_MONTHS, SIZES, CauseTable, cause_table
-from perdure.trials.provenance import footing_of_plan
+from perdure.trials.provenance import provenance_of_plan
 
 TIME = "about two minutes"
 POPULATION = "late_line"
@@ -119,8 +119,10 @@ def notices(calibration: Calibration) -> list[str]:
     """What the causes rest on, and whether every salvage is calibrated or extrapolated."""
     studies, lines = read_studies(), []
     for name, plan in SALVAGES.items():
-        footing = footing_of_plan(read_plan(plan), POPULATION, studies, calibration.missed)
-        lines.append(f"{name}: {footing.flag}. {footing.reason[0].upper()}{footing.reason[1:].removesuffix('.')}.")
+        provenance = provenance_of_plan(read_plan(plan), POPULATION, studies, calibration.missed)
+        lines.append(
+            f"{name}: {provenance.flag}. {provenance.reason[0].upper()}{provenance.reason[1:].removesuffix('.')}."
+        )
     return [_CAUSES_NOTICE, *lines]
 
 

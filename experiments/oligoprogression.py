@@ -31,7 +31,7 @@ from perdure.trials.local_treatment import (
     irradiated,
     measure,
 )
-from perdure.trials.provenance import footing_of_plan
+from perdure.trials.provenance import provenance_of_plan
 from perdure.trials.treat import ArmResult, treat
 
 TIME = "about a minute and a half"
@@ -124,7 +124,7 @@ def report(settings: Settings, calibration: Calibration) -> ExperimentReport:
     """How much is gained, when nothing is, and whether the next line can wait."""
     irradiation = run(calibration, settings.sizes.at_most(SIZES))
     then_talquetamab = at_progression(WATCH, USUAL + LATER)
-    footing = footing_of_plan(
+    provenance = provenance_of_plan(
         then_talquetamab.plan, then_talquetamab.population, read_studies(), calibration.missed
     )  # fmt: skip
     return ExperimentReport(
@@ -142,7 +142,7 @@ def report(settings: Settings, calibration: Calibration) -> ExperimentReport:
             ),
         ),
         numbers=number_rows(irradiation, GROUPS),
-        notices=[f"{footing.flag}. {footing.reason[0].upper()}{footing.reason[1:]}.", _NOTICE],
+        notices=[f"{provenance.flag}. {provenance.reason[0].upper()}{provenance.reason[1:]}.", _NOTICE],
         findings=findings(irradiation),
     )  # fmt: skip
 

@@ -40,7 +40,7 @@ from perdure.trials.mechanism_restoration import (
     scaled,
     together,
 )
-from perdure.trials.provenance import footing_of_plan
+from perdure.trials.provenance import provenance_of_plan
 
 TIME = "about twenty seconds"
 GIVEN, POPULATION = "ide-cel", "late_line"
@@ -129,8 +129,8 @@ def report(settings: Settings, calibration: Calibration) -> ExperimentReport:
     """The answer in words, pictures and tables."""
     prevention = run(calibration, settings.sizes)
     plan = read_plan(GIVEN)
-    footing = footing_of_plan(plan, POPULATION, read_studies(), calibration.missed)
-    as_it_is = f"Ide-cel as it is: {footing.flag}. {footing.reason[0].upper()}{footing.reason[1:]}."
+    provenance = provenance_of_plan(plan, POPULATION, read_studies(), calibration.missed)
+    as_it_is = f"Ide-cel as it is: {provenance.flag}. {provenance.reason[0].upper()}{provenance.reason[1:]}."
     sorting = [shares_table(prevention), cross_table(prevention)]
     return ExperimentReport(
         title="What would have prevented each relapse after CAR-T cells?",

@@ -10,10 +10,10 @@ from ..model.simulate import Solver
 from ..model.therapy import Grade, Therapy, read_therapies, read_therapy
 from ..parameters.parameter_set import ParameterSet
 from .calibration.calibration import Calibration
-from .calibration.likelihood import ItemMatch
+from .calibration.likelihood import ObservationMatch
 from .calibration.predictions import arms_of, compare_sequences, plan_of
 from .calibration.problem import compare
-from .observations import Item, Study
+from .observations import Observation, Study
 from .posterior import Numbers, Posterior, Sizes, no_progress, over_posterior
 from .studies import read_studies
 
@@ -27,7 +27,7 @@ class FitRow:
     """One reported result; model interval: central 95 % of the posterior draws, in the unit of the report."""
 
     study: str
-    item: Item
+    item: Observation
     model: float
     low: float
     high: float
@@ -107,17 +107,17 @@ def fit_table(
     chosen = tuple(read_studies() if studies is None else studies)
     solver = solver or Solver(rtol=1e-5, workers=1)
 
-    def matches(parameters: ParameterSet, patients: int) -> tuple[ItemMatch, ...]:
+    def matches(parameters: ParameterSet, patients: int) -> tuple[ObservationMatch, ...]:
         return compare(parameters, chosen, n=patients, seed=sizes.seed, solver=solver, roles=roles)
 
     return fit_rows(over_posterior(matches, _all, calibration, sizes, label="fit table"))
 
 
-def _all(matches: tuple[ItemMatch, ...]) -> tuple[ItemMatch, ...]:
+def _all(matches: tuple[ObservationMatch, ...]) -> tuple[ObservationMatch, ...]:
     return matches
 
 
-def fit_rows(posterior: Posterior[tuple[ItemMatch, ...], tuple[ItemMatch, ...]]) -> tuple[FitRow, ...]:
+def fit_rows(posterior: Posterior[tuple[ObservationMatch, ...], tuple[ObservationMatch, ...]]) -> tuple[FitRow, ...]:
     """A row for every result that was matched at the estimate and at posterior draws."""
     rows = []
     for i, match in enumerate(posterior.value):
@@ -126,7 +126,7 @@ def fit_rows(posterior: Posterior[tuple[ItemMatch, ...], tuple[ItemMatch, ...]])
     return tuple(rows)
 
 
-def model_numbers(posterior: Posterior[tuple[ItemMatch, ...], tuple[ItemMatch, ...]], i: int) -> Numbers:
+def model_numbers(posterior: Posterior[tuple[ObservationMatch, ...], tuple[ObservationMatch, ...]], i: int) -> Numbers:
     """What the model says of the i-th result at the estimate and at posterior draws, in the unit of the report."""
     top = 100.0 if posterior.value[i].item.unit == "%" else np.inf
     return posterior.numbers(lambda matches: matches[i].model, 0.0, top)
@@ -179,8 +179,8 @@ def therapy_table(
     every = tuple(read_studies() if studies is None else studies)
     chosen = tuple(study for study in every if study.scenarios)
 
-    def matches(parameters: ParameterSet, patients: int) -> tuple[ItemMatch, ...]:
-        def of(study: Study) -> tuple[ItemMatch, ...]:
+    def matches(parameters: ParameterSet, patients: int) -> tuple[ObservationMatch, ...]:
+        def of(study: Study) -> tuple[ObservationMatch, ...]:
             solver = Solver(rtol=1e-4, workers=1)
             return compare_sequences(parameters, [study], n=patients, seed=sizes.seed, roles=_ROLES, solver=solver)
 
@@ -209,7 +209,7 @@ def _given(study: Study) -> str:
     return " or ".join(f"{regimen.text} ({100 * share:.0f} %)" for share, regimen in arm.regimens)
 
 
-def therapy_of(study: Study, item: Item) -> Therapy:
+def therapy_of(study: Study, item: Observation) -> Therapy:
     """The therapy that a result is about: the one whose file names it, else the last that its line gives."""
     named = [therapy for therapy in read_therapies() if item.id in therapy.evidence]
     scenario = study.scenario(item.scenario)

@@ -19,7 +19,7 @@ from scipy.optimize import isotonic_regression
 from ..model.statistics.survival import SurvivalCurve, kaplan_meier
 from ..parameters.errors import EvidenceError, RangeError, unknown
 from ..parameters.files import complain
-from .observations import Curve, Item, Role, Scenario
+from .observations import Curve, Observation, Role, Scenario
 
 # The digitised curve and its numbers at risk: reading, checking, smoothing.
 
@@ -57,7 +57,7 @@ def prepare(
     percent: bool | None,
     where: str,
 ) -> Points:
-    """Check what was read and make it a curve, as `km_reconstruction.reconstruct` says (with its errors)."""
+    """Check what was read and make it a curve, as `km_reconstruction.reconstruct_km` says (with its errors)."""
     time, fraction = _checked_points(times, survival, percent, where)
     table, numbers = _checked_table(at_risk_times, at_risk, time[-1], where)
     unique, start = np.unique(time, return_index=True)
@@ -192,7 +192,7 @@ class _Walk:
     censored: np.ndarray
 
 
-def reconstruct(
+def reconstruct_km(
     times: ArrayLike,
     survival: ArrayLike,
     at_risk_times: ArrayLike,
@@ -385,11 +385,11 @@ def reconstruct_curve(curve: Curve, where: str) -> Reconstruction:
     Raises
     ------
     EvidenceError
-        As `reconstruct`, or if the curve implies another number of events than was reported.
+        As `reconstruct_km`, or if the curve implies another number of events than was reported.
     """
     (times, heights), (table, numbers) = (np.reshape(pairs, (-1, 2)).T for pairs in (curve.points, curve.at_risk))
     try:
-        reconstruction = reconstruct(times, heights, table, numbers, events=curve.events, percent=True, where=where)
+        reconstruction = reconstruct_km(times, heights, table, numbers, events=curve.events, percent=True, where=where)
     except RangeError as problem:
         raise EvidenceError(str(problem)) from problem
     if curve.events is not None and abs(reconstruction.n_events - curve.events) > max(2.0, EVENTS_OFF * curve.events):
@@ -400,7 +400,7 @@ def reconstruct_curve(curve: Curve, where: str) -> Reconstruction:
     return reconstruction
 
 
-def intervals(curve: Curve, where: str, scenario: Scenario | None = None) -> tuple[Item, ...]:
+def intervals(curve: Curve, where: str, scenario: Scenario | None = None) -> tuple[Observation, ...]:
     """The results that a curve stands for: one per interval with at least `FEWEST_EVENTS` events, `<id>_<number>`.
 
     `n` is the effective number at risk, to the nearest patient, `events` those of them who stay without an event.
@@ -418,7 +418,7 @@ def intervals(curve: Curve, where: str, scenario: Scenario | None = None) -> tup
     items = []
     for start, end, n, died in _life_table(reconstruction):
         items.append(
-            Item(
+            Observation(
                 id=f"{curve.id}_{len(items) + 1}",
                 rows=() if items else curve.rows,
                 endpoint=f"{curve.endpoint}_interval",
@@ -462,7 +462,7 @@ def _life_table(reconstruction: Reconstruction) -> Iterator[tuple[float, float, 
         start = end
 
 
-def check_counted_once(curves: Mapping[str, tuple[Item, ...]], items: Iterable[Item], file: str) -> None:
+def check_counted_once(curves: Mapping[str, tuple[Observation, ...]], items: Iterable[Observation], file: str) -> None:
     """Refuse a fitted curve (its intervals, by its id) beside a fitted item or curve of the same patients."""
     every = [(item.id, item) for item in items] + [(name, own[0]) for name, own in curves.items()]
     for name, (first, *_) in curves.items():
@@ -476,6 +476,6 @@ def check_counted_once(curves: Mapping[str, tuple[Item, ...]], items: Iterable[I
                 )
 
 
-def _group(item: Item) -> str:
+def _group(item: Observation) -> str:
     """Whom a result is about; the duration of response is always about responders."""
     return "" if item.endpoint in _SAME_PATIENTS["dor_interval"] and item.group == "responders" else item.group

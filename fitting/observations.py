@@ -161,7 +161,7 @@ _Reading = Annotated[tuple[_Pair, ...], Field(strict=False)]
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Item(BaseModel):
+class Observation(BaseModel):
     """One reported result; numbers in `unit`, `time_months` since the time zero of its study.
 
     An interval of a curve (endpoint 'pfs_interval' or 'dor_interval', made by `curve.py`) has `from_months` too: of the
@@ -273,7 +273,7 @@ class Study(BaseModel):
     n_note: str = ""
     treatment: Annotated[tuple[Treatment, ...], Field(strict=False)] = ()
     scenarios: tuple[Scenario, ...] = ()
-    items: tuple[Item, ...]
+    items: tuple[Observation, ...]
     curves: tuple[Curve, ...] = ()
 
     def scenario(self, name: str) -> Scenario:

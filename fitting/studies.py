@@ -20,7 +20,7 @@ from ..parameters.errors import EvidenceError, FileError, unknown
 from ..parameters.files import complain, read_toml
 from .calibration.likelihood import UNKNOWN_N, log_error
 from .km_reconstruction import check_counted_once, intervals, read_curve
-from .observations import ENDPOINTS, Item, Kind, Role, Scenario, Study
+from .observations import ENDPOINTS, Kind, Observation, Role, Scenario, Study
 
 # Conflicting reports: all are kept, and down-weighted until they agree.
 #
@@ -30,9 +30,9 @@ from .observations import ENDPOINTS, Item, Kind, Role, Scenario, Study
 # very same patients also share one weight between them.
 
 
-def in_conflict(studies: Iterable[Study]) -> dict[str, tuple[Item, ...]]:
+def in_conflict(studies: Iterable[Study]) -> dict[str, tuple[Observation, ...]]:
     """Items by the name of their conflict."""
-    conflicts: dict[str, list[Item]] = {}
+    conflicts: dict[str, list[Observation]] = {}
     for study in studies:
         for item in study.items:
             if item.conflict:
@@ -40,7 +40,7 @@ def in_conflict(studies: Iterable[Study]) -> dict[str, tuple[Item, ...]]:
     return {name: tuple(items) for name, items in conflicts.items()}
 
 
-def birge_weight(items: Sequence[Item], *, same_patients: bool) -> float:
+def birge_weight(items: Sequence[Observation], *, same_patients: bool) -> float:
     """Weight of every item of a conflict: percentages with a pooled binomial error, medians on the log scale."""
     values = np.array([item.value or 0.0 for item in items])
     if items[0].unit == "%":
@@ -151,7 +151,7 @@ def read_studies(folder: Path | str | None = None) -> tuple[Study, ...]:
     return studies
 
 
-def items(studies: Iterable[Study], role: str = "fit") -> tuple[tuple[Study, Item], ...]:
+def items(studies: Iterable[Study], role: str = "fit") -> tuple[tuple[Study, Observation], ...]:
     """Pairs of (study, item) for every item with a role, in the order of the files."""
     if role not in get_args(Role):
         raise unknown("role", role, get_args(Role))
@@ -177,21 +177,21 @@ def _with_intervals(study: Study, file: str) -> Study:
     return study.model_copy(update={"items": (*study.items, *(item for own in made.values() for item in own))})
 
 
-def _read_item(entry: dict[str, Any], number: int, file: str) -> Item:
+def _read_item(entry: dict[str, Any], number: int, file: str) -> Observation:
     where = f"{file}, item '{entry['id']}'" if "id" in entry else f"{file}, item number {number}"
     for key, choices in (("kind", get_args(Kind)), ("role", get_args(Role)), ("endpoint", ENDPOINTS)):
         if key in entry and str(entry[key]) not in choices:
             raise unknown(key, str(entry[key]), choices, where)
     try:
-        item = Item(**entry)
+        item = Observation(**entry)
     except ValidationError as error:
-        raise complain(error, where, Item.model_fields) from None
+        raise complain(error, where, Observation.model_fields) from None
     _check_kind(item, where)
     _check_numbers(item, where)
     return item
 
 
-def _check_kind(item: Item, where: str) -> None:
+def _check_kind(item: Observation, where: str) -> None:
     kinds, units = ENDPOINTS[item.endpoint]
     for field, value, allowed in (("kind", item.kind, kinds), ("unit", item.unit, units)):
         if value not in allowed:
@@ -215,7 +215,7 @@ def _check_kind(item: Item, where: str) -> None:
         raise EvidenceError(f"{where}: kind = 'range' needs 'low' or 'high' or both.")
 
 
-def _check_numbers(item: Item, where: str) -> None:
+def _check_numbers(item: Observation, where: str) -> None:
     top = 100.0 if item.unit == "%" else math.inf
     for field in ("value", "low", "high"):
         number = getattr(item, field)
@@ -241,7 +241,7 @@ def _check_numbers(item: Item, where: str) -> None:
         )
 
 
-def _check_fit(item: Item, study: Study, where: str) -> None:
+def _check_fit(item: Observation, study: Study, where: str) -> None:
     for field in ("citation", "origin", "quote"):
         if not getattr(item, field):
             raise EvidenceError(f"{where}: {field} = '' and role = 'fit'; what is fitted needs its {field}.")

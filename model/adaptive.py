@@ -19,7 +19,7 @@ Note = tuple[int, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
-class Steering:
+class AdaptiveDosing:
     """The rules of a simulation, checked.
 
     `edges` gives the dose edges of a regimen that starts on a day, `channels` where each therapy arrives.
@@ -121,7 +121,7 @@ class Course:
     `notes`: what fired when, in this order: the place of a rule, patients of the batch, and their days.
     """
 
-    def __init__(self, steering: Steering, batch: Batch, patients: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, steering: AdaptiveDosing, batch: Batch, patients: Mapping[str, np.ndarray]) -> None:
         self.steering, self.batch, self.patients, self.rules = steering, batch, patients, steering.rules
         shape = (batch.n, len(self.rules))
         self.plans = DosePlans(steering.edges(steering.regimen, 0.0), batch.n, len(steering.system.states))

@@ -10,7 +10,7 @@ ZERO, ONE = sympy.Integer(0), sympy.Integer(1)
 
 
 @dataclass(frozen=True)
-class Cells:
+class CarTCourse:
     """One course of one CAR-T product.
 
     Attributes
@@ -27,7 +27,7 @@ class Cells:
     suffix: str = ""
     immunity: str = ""
 
-    def own(self, name: str) -> sympy.Symbol:
+    def parameter(self, name: str) -> sympy.Symbol:
         """A parameter of this product, or a quantity of these cells."""
         return parameter(f"{name}{self.suffix}")
 
@@ -88,5 +88,5 @@ class Cells:
         )
 
 
-FIRST = Cells()
+FIRST = CarTCourse()
 """The first, or only, course: it is against BCMA unless a product says otherwise."""

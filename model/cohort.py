@@ -28,7 +28,7 @@ from ..parameters.patients import Draws, draw, make_patients
 from .endpoints import BY_BRANCH, Outcomes, Visits, outcomes_of_part
 from .engine.source import engine_source
 from .imwg import Response
-from .myeloma import cast_of
+from .myeloma import assemble
 from .preparation import drugs_of, terms_of
 from .reduction import BLOCK, Part, Reduction, Running
 from .regimens.regimen import Regimen
@@ -67,17 +67,20 @@ class Endpoints:
             arrays |= {f"{branch} {each.name}": getattr(response, each.name) for each in fields(Response)}
         return arrays
 
-    def begin(self, n: int) -> "_RunningOutcomes":
+    def begin(self, n: int) -> "OutcomeAccumulator":
         """Empty accumulator."""
-        return _RunningOutcomes(self.visits, n)
+        return OutcomeAccumulator(self.visits, n)
 
 
-class _RunningOutcomes:
+class OutcomeAccumulator:
+    """Endpoints of the parts of a cohort as they come in, put together as those of one arm."""
+
     def __init__(self, visits: Visits, n: int) -> None:
         self.visits, self.n = visits, n
         self.arrays: dict[str, np.ndarray] = {}
 
     def add(self, first: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Put the endpoints of a part at its place; `first` is its first patient."""
         for name, values in arrays.items():
             axis = 1 if name in BY_BRANCH else 0
             if name not in self.arrays:
@@ -88,6 +91,7 @@ class _RunningOutcomes:
             self.arrays[name][(slice(None), rows) if axis else rows] = values
 
     def result(self) -> Outcomes:
+        """The outcomes of the whole cohort."""
         relapse, eradicated = (
             Response(**{each.name: self.arrays[f"{branch} {each.name}"] for each in fields(Response)})
             for branch in _BRANCHES
@@ -171,7 +175,7 @@ class Setting:
         numbers = [(number.id, number.value, number.low, number.high) for number in cohort.catalogue.values()]
         links = [(key, population.correlations) for key, population in cohort.catalogue.populations.items()]
         people = (cohort.n, cohort.seed, cohort.product, cohort.population)
-        system = cast_of(self.regimen).system
+        system = assemble(self.regimen).system
         equations = engine_source(system, terms_of(drugs_of(system)), self.solver.method).text
         wanted = sorted(self.reductions.items())
         return repr((people, numbers, links, self.regimen, wanted, self.solver, equations))
@@ -190,7 +194,7 @@ class Finished:
 # Checkpoints: finished parts in a folder, so that an interrupted simulation can be resumed.
 
 
-class KeptParts:
+class Checkpoints:
     """One file for each part, in a folder for each setting, named after everything that decides its results.
 
     A file is whole or absent; one that was damaged afterwards counts as absent. Parts that another version of perdure
@@ -257,7 +261,7 @@ class Runnable(Protocol):
         ...
 
 
-class Kept(Protocol):
+class CheckpointStore(Protocol):
     """Results of an earlier call."""
 
     def has(self, setting: int, first: int, last: int) -> bool:
@@ -280,7 +284,7 @@ Submit = Callable[[int, int, int], Any]
 
 
 @contextmanager
-def on_threads(settings: Sequence[Runnable], threads: int) -> Iterator[Submit]:
+def thread_executor(settings: Sequence[Runnable], threads: int) -> Iterator[Submit]:
     """Compute parts by threads of this process."""
     with ThreadPoolExecutor(threads) as pool:
         try:
@@ -291,7 +295,7 @@ def on_threads(settings: Sequence[Runnable], threads: int) -> Iterator[Submit]:
 
 
 @contextmanager
-def on_client(settings: Sequence[Runnable], client: Any) -> Iterator[Submit]:
+def dask_executor(settings: Sequence[Runnable], client: Any) -> Iterator[Submit]:
     """Compute parts by the workers of a `dask.distributed.Client`.
 
     A setting is sent once, as a task and not as data: if the worker that holds it dies, the cluster makes it again.
@@ -310,7 +314,9 @@ def _run(setting: Runnable, first: int, last: int) -> Any:
     return setting.run(first, last)
 
 
-def in_order(jobs: Sequence[Job], submit: Submit, kept: Kept | None = None) -> Generator[tuple[int, Any], None, None]:
+def in_order(
+    jobs: Sequence[Job], submit: Submit, kept: CheckpointStore | None = None
+) -> Generator[tuple[int, Any], None, None]:
     """Number and result of every job, each exactly once and in the order of the jobs, however they finish."""
     arrived: SimpleQueue[int] = SimpleQueue()
     waiting: dict[int, Any] = {}
@@ -460,8 +466,8 @@ def simulate_cohort(
     bounds = [(first, min(first + size, cohort.n)) for first in range(0, cohort.n, size)]
     jobs = [(setting, first, last) for setting in range(len(settings)) for first, last in bounds]
     tallies = [_Tally(setting) for setting in settings]
-    kept = None if keep is None else KeptParts(Path(keep), [setting.description for setting in settings])
-    place = on_threads(settings, solver.threads) if client is None else on_client(settings, client)
+    kept = None if keep is None else Checkpoints(Path(keep), [setting.description for setting in settings])
+    place = thread_executor(settings, solver.threads) if client is None else dask_executor(settings, client)
     with place as submit, closing(in_order(jobs, submit, kept)) as results:
         for number, finished in results:
             setting, first, last = jobs[number]

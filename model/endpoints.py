@@ -14,7 +14,7 @@ import numpy as np
 from ..parameters.errors import InputError, RangeError, SimulationError, unknown
 from ..parameters.patients import ASSAY_DRAWS, Draws
 from ..parameters.units import DAYS_PER_MONTH
-from .imwg import CR, PR, Response, judge, measure
+from .imwg import CR, PR, Response, assess_response, measure
 from .relapse import causes
 from .solution import Solution
 from .statistics.survival import SurvivalCurve, kaplan_meier
@@ -423,7 +423,7 @@ def outcomes_of_part(solution: Solution, patients: Mapping[str, np.ndarray], dra
     for branch_tumour, branch_protein in branches:
         if not usable.all():
             branch_tumour, branch_protein = np.nan_to_num(branch_tumour), np.nan_to_num(branch_protein)
-        responses.append(judge(measure(days, branch_protein, branch_tumour, patients, draws), death))
+        responses.append(assess_response(measure(days, branch_protein, branch_tumour, patients, draws), death))
     shown = np.stack([response.shown for response in responses])
     c_max, t_max = peak(times, car_t)
     rows = np.arange(solution.n)

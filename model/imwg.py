@@ -19,7 +19,7 @@ RISE_RELATIVE = 0.25  # progression: at least 25 % above the lowest confirmed va
 RISE_M_PROTEIN = 5.0  # and at least 5 g/L
 RISE_M_PROTEIN_HIGH, HIGH_M_PROTEIN = 10.0, 50.0  # but 10 g/L are sufficient if the lowest value was at least 50 g/L
 RISE_LIGHT_CHAIN = 100.0  # mg/L, where only light chains are measurable
-FALLS = ((MR, 0.25), (PR, 0.50), (VGPR, 0.90))  # fall from baseline for each category
+REDUCTIONS = ((MR, 0.25), (PR, 0.50), (VGPR, 0.90))  # fall from baseline for each category
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ def measure(
     return Markers(days, measured, true, ~(seen | marrow), only_light)
 
 
-def judge(markers: Markers, death: np.ndarray | None = None) -> Response:
+def assess_response(markers: Markers, death: np.ndarray | None = None) -> Response:
     """Best confirmed response and progression.
 
     A category needs two consecutive visits, and so does progression; progression is measured from the lowest confirmed
@@ -130,7 +130,7 @@ def judge(markers: Markers, death: np.ndarray | None = None) -> Response:
     fall = 1.0 - pair[:, 1:] / np.maximum(base, 1e-12)[:, None]
     best = np.where(at <= 2, PD, SD)
     first = np.full(n, np.inf)
-    for category, needed in FALLS:
+    for category, needed in REDUCTIONS:
         reached = usable & (fall >= needed)
         best = np.where(reached.any(axis=1), category, best)
         if category == PR:

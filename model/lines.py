@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..parameters.errors import NobodyError, RangeError, RegimenError
+from ..parameters.errors import NoPatientsError, RangeError, RegimenError
 from ..parameters.patients import Draws
 from ..parameters.units import DAYS_PER_MONTH
 from .endpoints import Outcomes, Visits, death_without_progression, outcomes
@@ -124,9 +124,9 @@ def follow_line(
         # a patient who has died of another cause never comes to a later line
         begun = np.where(begun < death_without_progression(patients, draws.death), begun, np.nan)
     suffix = _suffix(plan, line)
-    moved = seen_from(solution, begun + offset, visits, alive=alive, suffix=suffix)
+    moved = rebase_time(solution, begun + offset, visits, alive=alive, suffix=suffix)
     if not np.isfinite(moved.eradication).any():
-        raise NobodyError(
+        raise NoPatientsError(
             f"none of {n} virtual patients comes to line {line} of the plan within {LATEST_MONTHS:g} months."
         )
     later = draws if line == 1 else draws.for_line(line)
@@ -156,7 +156,7 @@ def _suffix(plan: Plan, line: int) -> str:
     return f"_{number}" if number > 1 else ""
 
 
-def seen_from(
+def rebase_time(
     solution: Solution, since: np.ndarray, visits: Visits, *, alive: np.ndarray | None = None, suffix: str = ""
 ) -> Solution:
     """The same simulation with a clock of its own for every patient.

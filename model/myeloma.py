@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from .car_t_course import FIRST, Cells
+from .car_t_course import FIRST, CarTCourse
 from .processes import antigen, biomarkers, car_t, drugs, exhaustion, host, microenvironment, tumour
 from .processes import antigen_response as reach
 from .processes import killing as attack
@@ -16,20 +16,20 @@ from .therapy import GRADED, Therapy, read_therapies, read_therapy
 
 
 @dataclass(frozen=True)
-class Member:
+class CarTInfusion:
     """One course: the regimen that gives it (0: that of day 0, then those that rules start), its product and cells."""
 
     part: int
     product: str
     first: float
-    cells: Cells
+    cells: CarTCourse
 
 
 @dataclass(frozen=True)
-class Cast:
+class Assembly:
     """All courses, the first of them with the plain names of states and numbers, and all drugs."""
 
-    members: tuple[Member, ...]
+    members: tuple[CarTInfusion, ...]
     drugs: tuple[str, ...]
 
     @property
@@ -49,18 +49,18 @@ class Cast:
         return infused[-1].cells.suffix
 
 
-def cast_of(*parts: Regimen) -> Cast:
+def assemble(*parts: Regimen) -> Assembly:
     """Who takes part in a regimen and in those that rules may start after it."""
-    members: list[Member] = []
+    members: list[CarTInfusion] = []
     families: dict[str, str] = {}  # of binders, to the immunity that clears them
     for number, part in enumerate(parts):
         for product, first in part.courses:
             therapy = read_therapy(product)
             suffix = f"_{len(members) + 1}" if members else ""
             immunity = families.setdefault(therapy.binder, suffix)
-            members.append(Member(number, product, first, Cells(therapy.targets, suffix, immunity)))
+            members.append(CarTInfusion(number, product, first, CarTCourse(therapy.targets, suffix, immunity)))
     drugs = sorted({drug for part in parts for drug in part.drugs})
-    return Cast(tuple(members), tuple(drugs))
+    return Assembly(tuple(members), tuple(drugs))
 
 
 OBSERVABLES = (
@@ -77,7 +77,7 @@ OF_COURSES = (
 @cache
 def myeloma(
     therapies: tuple[Therapy, ...] | None = None,
-    courses: tuple[Cells, ...] = (FIRST,),
+    courses: tuple[CarTCourse, ...] = (FIRST,),
     *,
     classes: tuple[tuple[str, int], ...] = tuple(antigen.CLASSES.items()),
 ) -> System:
@@ -91,7 +91,7 @@ def myeloma(
         Density classes of each graded antigen. BCMA is always followed, another only if somebody attacks it.
     """
     on_shelf = tuple(drug for drug in (read_therapies() if therapies is None else therapies) if drug.pk is not None)
-    assaults = (*attack.of_cells(courses), *attack.of_drugs(on_shelf))
+    assaults = (*attack.from_car_t(courses), *attack.of_drugs(on_shelf))
     wanted = [name for assault in assaults if assault.attacker for name in assault.attacker.antigens]
     axes = antigen.axes([name for name in GRADED if name in wanted], dict(classes))
     lines = antigen.cell_lines(axes)
@@ -140,7 +140,7 @@ def myeloma(
     )
 
 
-def _further(courses: Sequence[Cells], axes: Sequence[antigen.Axis]) -> list[str]:
+def _further(courses: Sequence[CarTCourse], axes: Sequence[antigen.Axis]) -> list[str]:
     """What is recorded beside `OBSERVABLES`: the second antigen, and further courses."""
     names = [f"{what}_{axis.key}" for axis in axes[1:] for what in ("density_mean", "null_fraction")]
     if len(courses) > 1:

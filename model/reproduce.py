@@ -10,7 +10,7 @@ import numpy as np
 
 from ..parameters.errors import FileError, InputError
 from .adaptive import started
-from .myeloma import cast_of
+from .myeloma import assemble
 from .regimens.regimen import Bolus, Dose, Infusion, Regimen
 from .regimens.rules import Rule
 from .simulate import Solver, simulate
@@ -109,7 +109,7 @@ def _same_system(
         if system.name != name:
             raise InputError(f"{path}: system '{name}' failed; given is '{system.name}'. Give the one that failed.")
         return system
-    shipped = cast_of(*parts).system
+    shipped = assemble(*parts).system
     if shipped.name != name:
         raise InputError(f"{path}: system '{name}' failed, which is not shipped; give it: reproduce(path, system=...).")
     if checksum(shipped) != equations:

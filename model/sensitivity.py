@@ -14,7 +14,7 @@ import numpy as np
 from ..parameters.errors import InputError, RangeError, unknown
 from .engine.batch import Batch, Recording, Schedule
 from .engine.choice import make_engine
-from .myeloma import cast_of
+from .myeloma import assemble
 from .preparation import columns_of, dose_edges, drugs_of, eradication_grid, needed_parameters, numbers_of, terms_of
 from .regimens.regimen import Regimen
 from .simulate import CHUNK, Solver, in_threads, simulate
@@ -122,7 +122,7 @@ def sensitivities(
     >>> result.elasticity["tumour"].shape
     (5, 1, 61)
     """
-    cast = cast_of(regimen)
+    cast = assemble(regimen)
     system = system or cast.system
     solver = solver or Solver()
     names = tuple(parameters)

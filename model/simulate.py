@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 
 from ..parameters.errors import DoseAuditError, RangeError
-from .adaptive import Note, Steering, events, started
+from .adaptive import AdaptiveDosing, Note, events, started
 from .engine.batch import Batch, Recording
 from .engine.choice import make_engine
-from .myeloma import cast_of
+from .myeloma import assemble
 from .preparation import (
     Channels,
     Edge,
@@ -185,7 +185,7 @@ def simulate(
     ((20, 61), 'cell/uL')
     """
     parts = (regimen, *started(rules))
-    cast = cast_of(*parts)
+    cast = assemble(*parts)
     system = system or cast.system
     solver = solver or Solver()
     grid = check_times(times)
@@ -199,7 +199,7 @@ def simulate(
         return dose_edges(part, system, stop, day, lambda dose: cast.suffix(number, dose))
 
     channels = joined([edges(part)[1] for part in parts])
-    steering = Steering(tuple(rules), regimen, system, stop, lambda part, day: edges(part, day)[0], channels)
+    steering = AdaptiveDosing(tuple(rules), regimen, system, stop, lambda part, day: edges(part, day)[0], channels)
     compiled = make_engine(system, terms_of(drugs), solver.method, solver.engine)
     columns = columns_of((*needed_parameters(compiled.parameters, drugs, system), *steering.parameters), patients)
     numbers = numbers_of(system, drugs, compiled.parameters, columns)

@@ -81,7 +81,7 @@ class EvidenceError(InputError):
     """A reported result that cannot be right."""
 
 
-class NobodyError(InputError):
+class NoPatientsError(InputError):
     """A question about patients of whom there are none."""
 
 

@@ -17,7 +17,7 @@ from ..fitting.calibration.problem import Problem
 from ..fitting.calibration.search_space import SearchSpace
 from ..fitting.fit_table import FitRow
 from ..fitting.identifiability.verdict import settling_evidence, verdicts
-from ..fitting.observations import Item, Study
+from ..fitting.observations import Observation, Study
 from ..fitting.posterior import Sizes
 from ..fitting.validation.user_evidence import SEED as HELD_OUT_SEED
 from ..fitting.validation.user_evidence import UserValidation, validate_user_evidence
@@ -87,7 +87,7 @@ def number_labels(space: SearchSpace) -> dict[str, str]:
     return own | {family.name: f"class: {family.name}" for family in space.families}
 
 
-def result_label(study: Study, item: Item) -> str:
+def result_label(study: Study, item: Observation) -> str:
     """A reported result in words: 'CRB-401 (ide-cel): ORR'."""
     nothing = float("nan")
     words = FitRow(study.study, item, nothing, nothing, nothing, nothing).label
@@ -175,7 +175,7 @@ class AssessedFit:
         table = self.calibration.about.get(key, {})
         return table if isinstance(table, Mapping) else {}
 
-    def item(self, name: str) -> Item:
+    def item(self, name: str) -> Observation:
         """A fitted result by id."""
         return next(item for item in self.problem.items if item.id == name)
 
@@ -231,7 +231,7 @@ def _held_out(calibration: Calibration, problem: Problem, sizes: Sizes) -> UserV
     return UserValidation(rows, tuple(name for validation in validations for name in validation.not_computed), ())
 
 
-def _is_held_out(study: Study, item: Item, of_sequences: bool) -> bool:
+def _is_held_out(study: Study, item: Observation, of_sequences: bool) -> bool:
     return item.role == "check" and bool(item.scenario) == of_sequences and can_predict(item) and (
         of_sequences or bool(study.product)
     )  # fmt: skip

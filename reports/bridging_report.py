@@ -62,10 +62,11 @@ def wait_picture(
 
 def per_apheresed_picture(comparison: Comparison, arms: Sequence[str]) -> Picture:
     """What each way to shorten or bridge the wait gains per patient apheresed, against the first arm."""
-    footings = {arm.name: footing for arm, footing in zip(comparison.arms, comparison.footings, strict=True)}
-    gains = {arm: comparison.gain(arm, PER_APHERESED) for arm in arms if arm in footings}
+    provenance = {arm.name: provenance for arm, provenance in zip(comparison.arms, comparison.provenance, strict=True)}
+    gains = {arm: comparison.gain(arm, PER_APHERESED) for arm in arms if arm in provenance}
     rows = [
-        EffectRowSpec(arm, gain.value, gain.low, gain.high, not footings[arm].calibrated) for arm, gain in gains.items()
+        EffectRowSpec(arm, gain.value, gain.low, gain.high, not provenance[arm].calibrated)
+        for arm, gain in gains.items()
     ]
     return effect_picture(
         rows,

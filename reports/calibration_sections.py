@@ -9,10 +9,10 @@ import numpy as np
 from ..fitting.calibration.agreement import correlations
 from ..fitting.calibration.calibration import MISSED
 from ..fitting.calibration.predictions import can_predict
-from ..fitting.calibration.search_space import SHARE, Family
+from ..fitting.calibration.search_space import SHARE, PooledParameters
 from ..fitting.identifiability.profile import Profile
 from ..fitting.identifiability.verdict import Verdict, counted
-from ..fitting.observations import Item, Study
+from ..fitting.observations import Observation, Study
 from ..fitting.studies import in_conflict
 from .assessed_fit import AssessedFit, number_label, result_label
 from .figures.assessment import profile_picture
@@ -73,11 +73,11 @@ def evidence_section(fit: AssessedFit) -> Section:
     return Section("Evidence", dedented(text), tables=tables)
 
 
-def _count(item: Item) -> str:
+def _count(item: Observation) -> str:
     return "not reported" if item.n is None else str(item.n)
 
 
-def _why(item: Item, treated: bool) -> str:
+def _why(item: Observation, treated: bool) -> str:
     if item.role == "fit":
         return "the model does not compute it"
     if item.role == "outcome":
@@ -172,7 +172,7 @@ def _in_words(text: str, words: Mapping[str, str]) -> str:
     return text
 
 
-def _within(study: Study, item: Item) -> str:
+def _within(study: Study, item: Observation) -> str:
     """Label of a result where its study stands beside it: 'ide-cel: ORR'."""
     return result_label(study, item).removeprefix(study.study).lstrip(": (").replace("): ", ": ", 1)
 
@@ -260,7 +260,7 @@ def predicted_pictures(
     ]  # fmt: skip
 
 
-def _reported(item: Item) -> float:
+def _reported(item: Observation) -> float:
     return _or_nan(item.value if item.value is not None else item.low if item.low is not None else item.high)
 
 
@@ -342,7 +342,7 @@ def _row(label: str, drawn: np.ndarray, *, borrowed: bool = False) -> EffectRowS
     return EffectRowSpec(label, *_mean_and_interval(drawn), extrapolated=borrowed)
 
 
-def _family_picture(family: Family, rows: list[EffectRowSpec], k: int) -> Picture:
+def _family_picture(family: PooledParameters, rows: list[EffectRowSpec], k: int) -> Picture:
     return effect_picture(
         rows, name=f"class_{k + 1}", title=f"{family.name[0].upper()}{family.name[1:]}: {family.meaning}",
         x_label="prior SDs from the prior median of the product", sides=("smaller", "larger"),

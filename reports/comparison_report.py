@@ -130,13 +130,13 @@ def gain_picture(
     reference = against or comparison.arms[0].name
     rows = []
     for group in groups:
-        for arm, footing in zip(comparison.arms, comparison.footings, strict=True):
+        for arm, provenance in zip(comparison.arms, comparison.provenance, strict=True):
             if arm.name == reference:
                 continue
             gain = comparison.gain(arm.name, measure, reference, group)
             if np.isfinite(gain.value):
                 label = arm.name if len(groups) == 1 else f"{arm.name}: {group}"
-                rows.append(EffectRowSpec(label, gain.value, gain.low, gain.high, not footing.calibrated))
+                rows.append(EffectRowSpec(label, gain.value, gain.low, gain.high, not provenance.calibrated))
     return effect_picture(
         rows, name=name, title=title, x_label=f"Difference in {measure.name} ({measure.unit})", sides=sides,
         note=note or f"Against {reference}, same virtual patients; interval: central 95 % of posterior draws.",
@@ -214,10 +214,10 @@ def table_of(
     first = comparison.arms[0].name
     head = ("arm", *(m.label for m in shown), *(f"gain in {m.label}" for m in gains), "standing")
     rows = []
-    for arm, footing in zip(comparison.arms, comparison.footings, strict=True):
+    for arm, provenance in zip(comparison.arms, comparison.provenance, strict=True):
         values = [comparison.estimate(arm.name, m, group).text(form) for m in shown]
         more = ["" if arm.name == first else comparison.gain(arm.name, m, "", group).text(f"+{form}") for m in gains]
-        rows.append((arm.name, *values, *more, footing.flag))
+        rows.append((arm.name, *values, *more, provenance.flag))
     return Table(title, head, rows, f"{INTERVAL} Gains: against {first}, in the same virtual patients.")
 
 
@@ -251,8 +251,10 @@ def numbers_of(comparison: Comparison, *, gains: Sequence[Measure] = (RESTRICTED
 def notices_of(comparison: Comparison) -> list[str]:
     """Where every arm stands: calibrated or extrapolated, and why; arms of one standing share a line."""
     lines: dict[str, list[str]] = {}
-    for arm, footing in zip(comparison.arms, comparison.footings, strict=True):
-        lines.setdefault(f"{footing.flag}. {footing.reason[0].upper()}{footing.reason[1:]}.", []).append(arm.name)
+    for arm, provenance in zip(comparison.arms, comparison.provenance, strict=True):
+        lines.setdefault(f"{provenance.flag}. {provenance.reason[0].upper()}{provenance.reason[1:]}.", []).append(
+            arm.name
+        )
     return [f"{', '.join(names)}: {line}" for line, names in lines.items()]
 
 

@@ -396,7 +396,7 @@ def notices(result: DesignResult) -> list[str]:
     design = result.design
     lines = [
         f"{arm.name}: {standing.flag}. {standing.reason[0].upper()}{standing.reason[1:]}."
-        for arm, standing in zip(design.arms, result.footings, strict=True)
+        for arm, standing in zip(design.arms, result.provenance, strict=True)
     ]
     lines.append("All patients and trials are simulated. A research and design tool, not medical advice.")
     if len(design.arms) > 2:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ..fitting.calibration.calibration import Calibration
-from ..fitting.calibration.likelihood import ItemMatch
+from ..fitting.calibration.likelihood import ObservationMatch
 from ..fitting.calibration.predictions import compare_sequences, plan_of
 from ..fitting.fit_table import THERAPY_SEED
 from ..fitting.observations import Study
@@ -68,7 +68,7 @@ def reported_of_later_lines(
     parameters = calibration.parameters()
     studies = [study for study in read_studies() if any(scenario.line > 1 for scenario in study.scenarios)]
 
-    def later(study: Study) -> tuple[ItemMatch, ...]:
+    def later(study: Study) -> tuple[ObservationMatch, ...]:
         lines = {scenario.name for scenario in study.scenarios if scenario.line > 1}
         ids = [item.id for item in study.items if item.scenario in lines]
         return compare_sequences(parameters, [study], n=patients, seed=seed, only=ids, solver=FOLLOWING)
@@ -80,7 +80,7 @@ def reported_of_later_lines(
     return Table("Reported", head, cells, _REPORTED_NOTE)
 
 
-def _cells(study: Study, match: ItemMatch) -> tuple[str, ...]:
+def _cells(study: Study, match: ObservationMatch) -> tuple[str, ...]:
     item = match.item
     patients = "n not reported" if item.n is None else str(item.n)
     result = f"{item.endpoint.replace('_', ' ')}, role: {item.role}"

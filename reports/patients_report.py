@@ -9,9 +9,9 @@ from scipy.special import ndtr, ndtri
 
 from ..fitting.calibration.calibration import read_calibration
 from ..fitting.patients.cellular_kinetics import CellularKinetics, tisagenlecleucel
-from ..fitting.patients.data import Longitudinal, Subject, read_longitudinal
+from ..fitting.patients.data import Longitudinal, Subject, read_measurements
 from ..fitting.patients.diagnostics import shrinkage
-from ..fitting.patients.map_fit import IndividualFit, individual_fits
+from ..fitting.patients.map_fit import IndividualFit, fit_patients
 from ..fitting.patients.mechanistic import (
     OBSERVED,
     RESIDUALS,
@@ -21,7 +21,7 @@ from ..fitting.patients.mechanistic import (
     with_immunity,
 )
 from ..fitting.patients.population import PopulationFit, fit_population
-from ..fitting.patients.progression import FEW, MONTHS, Progression, likely_ways, predict_progression, wider
+from ..fitting.patients.progression import FEW, MONTHS, Progression, predict_progression, weigh_immunity, wider
 from ..fitting.patients.structure import PopulationModel
 from ..fitting.posterior import Progress
 from ..model.catalogue import read_catalogue
@@ -297,9 +297,9 @@ def run(
     chosen = (data.subject(subject),) if subject else data.subjects
     progression = []
     if not isinstance(model.structure, Mechanistic):
-        ways, fits = (model,) * len(chosen), individual_fits(model, chosen)
+        ways, fits = (model,) * len(chosen), fit_patients(model, chosen)
     else:
-        first = [likely[0] for likely in likely_ways(model, chosen)]
+        first = [likely[0] for likely in weigh_immunity(model, chosen)]
         ways, fits = tuple(way for way, _, _ in first), tuple(fit for _, fit, _ in first)
         for done, patient in enumerate(chosen, start=1):
             progression.append(predict_progression(model, patient, months=months, seed=seed))
@@ -391,9 +391,9 @@ def write_patients_report(
 ) -> Path:
     """Read a file of measurements, fit, print the results, and write them; returns the folder of the run.
 
-    The options are those of `run`, the formats those of `read_longitudinal`; the errors are theirs.
+    The options are those of `run`, the formats those of `read_measurements`; the errors are theirs.
     """
-    data = read_longitudinal(file)
+    data = read_measurements(file)
     with new_run(folder, "patients", command, {"draws": seed}) as run_folder:
         run_folder.note_input(file)
         with run_folder.timed("fit and prediction"):

@@ -61,9 +61,9 @@ def gain_picture(projections: Projections) -> Picture:
     """Difference in restricted mean progression-free survival from the product alone, all products in one picture."""
     rows = []
     for comparison in named_in_full(projections):
-        for arm, footing in list(zip(comparison.arms, comparison.footings, strict=True))[1:]:
+        for arm, provenance in list(zip(comparison.arms, comparison.provenance, strict=True))[1:]:
             gain = comparison.gain(arm.name, RESTRICTED_PFS)
-            rows.append(EffectRowSpec(arm.name, gain.value, gain.low, gain.high, not footing.calibrated))
+            rows.append(EffectRowSpec(arm.name, gain.value, gain.low, gain.high, not provenance.calibrated))
     return effect_picture(
         rows, name="gain", title="What each addition would gain",
         x_label="Difference in restricted mean PFS over 36 months (months)", sides=("worse", "better"),

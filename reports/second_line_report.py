@@ -13,9 +13,9 @@ from .figures.tables import CellSpec, surface_picture
 
 
 def _rows(comparison: Comparison, effects: Mapping[str, Estimate]) -> list[EffectRowSpec]:
-    footings = {arm.name: footing for arm, footing in zip(comparison.arms, comparison.footings, strict=True)}
+    provenance = {arm.name: provenance for arm, provenance in zip(comparison.arms, comparison.provenance, strict=True)}
     return [
-        EffectRowSpec(arm, effect.value, effect.low, effect.high, not footings[arm].calibrated)
+        EffectRowSpec(arm, effect.value, effect.low, effect.high, not provenance[arm].calibrated)
         for arm, effect in effects.items()
     ]
 

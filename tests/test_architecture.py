@@ -370,6 +370,13 @@ def test_an_old_public_name_says_what_to_write(name: str) -> None:
     assert name not in perdure.__all__
 
 
+@pytest.mark.parametrize("name", perdure._RENAMED)
+def test_a_renamed_public_name_says_its_new_one(name: str) -> None:
+    new = perdure._RENAMED[name]
+    with pytest.warns(DeprecationWarning, match=rf"from perdure import {new}$"):
+        assert getattr(perdure, name) is getattr(perdure, new)
+
+
 def setuptools_table() -> dict[str, Any]:
     return read_toml(ROOT / "pyproject.toml")["tool"]["setuptools"]
 

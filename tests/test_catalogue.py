@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perdure.model.car_t_course import Cells
+from perdure.model.car_t_course import CarTCourse
 from perdure.model.catalogue import read_catalogue
 from perdure.model.myeloma import myeloma
 from perdure.model.processes.tumour import growth_rate
@@ -48,8 +48,8 @@ def systems() -> Iterator[System]:
     """Every drug beside cells against BCMA, and every product alone and after cells against BCMA."""
     yield myeloma()
     for targets in dict.fromkeys(product.targets for product in PRODUCTS):
-        yield myeloma((), (Cells(targets),))
-        yield myeloma((), (Cells(), Cells(targets, "_2", "_2")))
+        yield myeloma((), (CarTCourse(targets),))
+        yield myeloma((), (CarTCourse(), CarTCourse(targets, "_2", "_2")))
 
 
 def shared_name(name: str) -> str:

@@ -117,7 +117,7 @@ class Truth:
 
     def value(self, name: str) -> float:
         """The effect of that name; NaN if the endpoint has none."""
-        return next((one.value for one in self.effects if one.name == name), math.nan)
+        return next((effect.value for effect in self.effects if effect.name == name), math.nan)
 
 
 def rows_of(design: Design, trials: Trials, trial: int | None, arm: int = 1) -> Rows:
@@ -148,13 +148,13 @@ def primary_test(design: Design, rows: Rows) -> Test:
             return rate_test(rows.event, rows.group)
         return stratified_rate_test(rows.event, rows.group, stratum)
     if design.test == "restricted_mean":
-        found = _mean_difference(design, rows)
-        return Test(found.z, found.p)
+        mean_difference = _mean_difference(design, rows)
+        return Test(mean_difference.z, mean_difference.p)
     if not rows.event.any():
         return UNTESTED
     test = max_combo if design.test == "max_combo" else weighted_logrank
-    found = test(rows.time, rows.event, rows.group, stratum=stratum)
-    return Test(-found.z, found.p)
+    result = test(rows.time, rows.event, rows.group, stratum=stratum)
+    return Test(-result.z, result.p)
 
 
 def z_and_p(design: Design, trials: Trials, arm: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -234,20 +234,20 @@ def truth_of(design: Design, trials: Trials, arm: int = 1) -> Truth:
     rows = rows_of(design, trials, None, arm)
     if not rows.comparable:
         raise InputError(f"endpoint = '{design.endpoint}' is defined for nobody in an arm; choose another endpoint.")
-    found = effects_of(design, rows)
+    effects = effects_of(design, rows)
     if rows.time is None:
         own, reference = (float(rows.event[rows.group == k].mean()) for k in (1, 0))
-        return Truth(found, (reference, own), math.nan, math.nan, math.nan)
+        return Truth(effects, (reference, own), math.nan, math.nan, math.nan)
     unknown = math.nan, math.nan
     if not rows.event.any():
-        return Truth(found, unknown, *[math.nan] * 3)
+        return Truth(effects, unknown, *[math.nan] * 3)
     split = float(np.median(rows.time[rows.event == 1]))
     past = rows.time > split
     early = hazard_ratio(np.minimum(rows.time, split), rows.event * ~past, rows.group, stratum=rows.stratum).value
     left = rows.group[past]
     both = bool(0 < left.sum() < left.size)
     late = hazard_ratio(rows.time[past], rows.event[past], left, stratum=rows.stratum[past]).value if both else math.nan
-    return Truth(found, unknown, split, early, late)
+    return Truth(effects, unknown, split, early, late)
 
 
 def analyse(design: Design, trials: Trials, trial: int = 0, arm: int = 1) -> Analysis:

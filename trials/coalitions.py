@@ -131,7 +131,9 @@ def _scale(drug: Therapy, off: Effect, kept: list[Effect], factors: dict[str, fl
     factors[shared] = NOTHING
     for effect in (one for one in kept if shared in one.strength):
         others = [one for one in drug.effects if one is not effect]
-        private = [name for name in effect.strength if not any(name in (*one.strength, one.half) for one in others)]
+        private = [
+            name for name in effect.strength if not any(name in (*other.strength, other.half) for other in others)
+        ]
         if not private:
             raise FileError(
                 f"{drug.key}.toml: its effects on {off.on} and {effect.on} have all of their numbers in common, and "
@@ -235,7 +237,7 @@ class Pair:
         )
 
     @cached_property
-    def of_cells(self) -> tuple[str, ...]:
+    def from_car_t(self) -> tuple[str, ...]:
         """Mechanisms in which the cells differ: their antigens, their doses, their numbers."""
         found = {OF_NUMBER[_shared_name(name)] for name in self.differing}
         one, two = self.line.regimen, self.line_other.regimen
@@ -268,7 +270,7 @@ class Pair:
     @cached_property
     def mechanisms(self) -> tuple[str, ...]:
         """Mechanisms by which the arms differ, in the order of `MECHANISMS`."""
-        found = {*self.of_cells}
+        found = {*self.from_car_t}
         for drug, how in self.drugs.items():
             found |= set(mechanisms_of(read_therapy(drug))) if how != "same" else set()
         return tuple(name for name in MECHANISMS if name in found)
@@ -326,11 +328,11 @@ class Pair:
         If the antigen is the same in both arms the product has nothing to say but its binder, which tells whether the
         immunity against one course clears the next; it then goes with the first mechanism in which the cells differ.
         """
-        carrier = ANTIGEN if ANTIGEN in self.of_cells or not self.of_cells else self.of_cells[0]
+        carrier = ANTIGEN if ANTIGEN in self.from_car_t or not self.from_car_t else self.from_car_t[0]
         products = (self.line_other if carrier in some else self.line).regimen.products
         courses = _courses((self.line_other if EXPANSION in some else self.line).regimen)
         doses = [
-            replace(dose, therapy=product) for product, mine in zip(products, courses, strict=True) for dose in mine
+            replace(dose, therapy=product) for product, course in zip(products, courses, strict=True) for dose in course
         ]
         if Regimen(tuple(doses)).products != products:
             raise RegimenError(

@@ -21,7 +21,7 @@ from ..parameters.errors import InputError, unknown
 from ..parameters.parameter_set import ParameterSet
 from .arm import Arm
 from .measures import EFFICACY, Measure
-from .provenance import Footing, footing_of_plan
+from .provenance import Provenance, provenance_of_plan
 from .treat import FIRST_LINE_MONTHS, ArmResult, treat
 
 EVERYBODY = "everybody"
@@ -89,7 +89,7 @@ class Comparison:
     groups: tuple[str, ...]
     posterior: Posterior[tuple[ArmResult, ...], Measured]
     months: np.ndarray
-    footings: tuple[Footing, ...]
+    provenance: tuple[Provenance, ...]
 
     @property
     def results(self) -> tuple[ArmResult, ...]:
@@ -304,16 +304,16 @@ def compare(
 
     posterior = over_posterior(simulate, measure, calibration, sizes, label=label)
     studies = read_studies()
-    footings = tuple(_footing(arm, line or len(arm.plan.lines), studies, calibration) for arm in arms)
-    return Comparison(arms, (*measures, SHARE), tuple(members), posterior, grid, footings)
+    provenance = tuple(_provenance(arm, line or len(arm.plan.lines), studies, calibration) for arm in arms)
+    return Comparison(arms, (*measures, SHARE), tuple(members), posterior, grid, provenance)
 
 
-def _footing(arm: Arm, line: int, studies: Sequence[Any], calibration: Calibration) -> Footing:
-    footing = footing_of_plan(Plan(arm.plan.lines[:line]), arm.population, studies, calibration.missed)
+def _provenance(arm: Arm, line: int, studies: Sequence[Any], calibration: Calibration) -> Provenance:
+    provenance = provenance_of_plan(Plan(arm.plan.lines[:line]), arm.population, studies, calibration.missed)
     if arm.change is None:
-        return footing
-    why = "" if footing.calibrated else f"; {footing.reason}"
-    return Footing(False, f"a thought experiment: the virtual patients themselves were changed{why}")
+        return provenance
+    why = "" if provenance.calibrated else f"; {provenance.reason}"
+    return Provenance(False, f"a thought experiment: the virtual patients themselves were changed{why}")
 
 
 def table_of(results: Sequence[ArmResult], groups: Mapping[str, Group], measures: Sequence[Measure]) -> np.ndarray:

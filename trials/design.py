@@ -225,9 +225,9 @@ def _check_lines(design: Any, arm: Any) -> None:
 def _check_same_before(design: Any) -> None:
     """Nobody can be treated by an arm before it is drawn."""
     day, first = design.origin, design.arms[0]
-    given = [one for one in first.plan.first.doses if one.day < day]
+    given = [dose for dose in first.plan.first.doses if dose.day < day]
     for arm in design.arms[1:]:
-        other = [one for one in arm.plan.first.doses if one.day < day]
+        other = [dose for dose in arm.plan.first.doses if dose.day < day]
         differing = [one for one in (*given, *other) if (one in given) != (one in other)]
         if differing or len(given) != len(other):
             one = differing[0] if differing else given[0]
@@ -519,7 +519,7 @@ def read_scenario(path: str | Path) -> TrialScenario:
     path = Path(path)
     entry = read_entry(path)
     try:
-        arms = tuple(_arm(one, entry.population, number) for number, one in enumerate(entry.arms, start=1))
+        arms = tuple(_arm(arm, entry.population, number) for number, arm in enumerate(entry.arms, start=1))
         check_arms(arms)
         title = entry.title or path.stem
         return TrialScenario(title, arms[0].population, arms, _design(entry, title, arms))

@@ -27,7 +27,7 @@ from .power import (
     stream,
     true_effect,
 )
-from .provenance import Footing, footing_of_plan
+from .provenance import Provenance, provenance_of_plan
 
 SHARES_OF_PLAN = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
 """Sizes that are simulated if none are given, as shares of the patients that are planned."""
@@ -59,7 +59,7 @@ class DesignResult:
 
     design: Design
     arm: int
-    footings: tuple[Footing, ...]
+    provenance: tuple[Provenance, ...]
     pool: Pool
     truth: Truth
     error: float
@@ -131,7 +131,7 @@ def run_design(
     return DesignResult(
         design=design,
         arm=arm,
-        footings=tuple(footing_of_plan(a.plan, a.population, studies, calibration.missed) for a in design.arms),
+        provenance=tuple(provenance_of_plan(a.plan, a.population, studies, calibration.missed) for a in design.arms),
         pool=pool,
         truth=truth,
         error=pool_error(design, pool, seed=seed, arm=arm),

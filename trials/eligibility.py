@@ -141,7 +141,7 @@ def asked(
         if response is None:
             raise InputError("response is asked for, and none is confirmed at time zero.")
         return response
-    values = [one[part.what] for one in patients]
+    values = [patient[part.what] for patient in patients]
     if any(not np.array_equal(values[0], other) for other in values[1:]):
         raise InputError(
             f"'{part.what}' is a number of the product and differs between the arms; "

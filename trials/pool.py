@@ -7,7 +7,7 @@ import numpy as np
 
 from ..model.endpoints import MRD_LIMITS, Outcomes, Visits, outcomes
 from ..model.imwg import CATEGORIES, MR, SD
-from ..model.lines import STEP, follow_line, seen_from
+from ..model.lines import STEP, follow_line, rebase_time
 from ..model.overall_survival import death_after_progression
 from ..model.regimens.plan import PROGRESSION, Plan, wait_for_cells
 from ..model.regimens.regimen import Regimen
@@ -15,7 +15,7 @@ from ..model.regimens.rules import every
 from ..model.simulate import Solver, simulate
 from ..model.solution import Solution
 from ..model.therapy import read_therapy
-from ..parameters.errors import InputError, NobodyError, SimulationError
+from ..parameters.errors import InputError, NoPatientsError, SimulationError
 from ..parameters.parameter_set import ParameterSet
 from ..parameters.patients import Draws, draw, make_patients
 from ..parameters.units import DAYS_PER_MONTH
@@ -57,10 +57,12 @@ class Course:
     reached: Mapping[str, np.ndarray]
 
 
-def chosen(first: np.ndarray, one: Course, other: Course) -> Course:
+def chosen(first: np.ndarray, course: Course, other: Course) -> Course:
     """One course where `first` (2, n) holds, else the other."""
-    reached = {name: np.where(first, one.reached[name], other.reached[name]) for name in REACHED}
-    return Course(**{name: np.where(first, getattr(one, name), getattr(other, name)) for name in DAYS}, reached=reached)
+    reached = {name: np.where(first, course.reached[name], other.reached[name]) for name in REACHED}
+    return Course(
+        **{name: np.where(first, getattr(course, name), getattr(other, name)) for name in DAYS}, reached=reached
+    )
 
 
 def moved(course: Course, days: float) -> Course:
@@ -71,8 +73,8 @@ def moved(course: Course, days: float) -> Course:
 
 def stacked(courses: Sequence[Course]) -> Course:
     """Courses of several arms as arrays (arms, 2, n)."""
-    reached = {name: np.stack([one.reached[name] for one in courses]) for name in REACHED}
-    return Course(**{name: np.stack([getattr(one, name) for one in courses]) for name in DAYS}, reached=reached)
+    reached = {name: np.stack([course.reached[name] for course in courses]) for name in REACHED}
+    return Course(**{name: np.stack([getattr(course, name) for course in courses]) for name in DAYS}, reached=reached)
 
 
 DAYS = tuple(field.name for field in fields(Course) if field.name != "reached")
@@ -154,7 +156,7 @@ def _through_later_lines(
         number += 1
         try:
             found = follow_line(patients, draws, plan, line=place, visits=visits, solver=solver)
-        except NobodyError:
+        except NoPatientsError:
             return dead
         seen = found.outcomes
         begun = confirmed + wait_for_cells(line.regimen)
@@ -245,7 +247,7 @@ def _from_apheresis(
     times = np.unique(np.round(np.concatenate([visits.grid, later]), 6))
     solution = _simulated(plan, patients, times, visits, solver)
     whole, seen = course_of(solution, patients, draws, visits, Plan(plan.lines[:1]))
-    from_infusion = seen_from(solution, np.full(draws.n, wait), since)
+    from_infusion = rebase_time(solution, np.full(draws.n, wait), since)
     after, _ = course_of(
         from_infusion, patients, draws, since, plan, competing=seen.death - wait,
         spent=_spent(patients, draws, whole, seen, wait), solver=solver,

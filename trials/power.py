@@ -141,7 +141,7 @@ class Assurance:
 
     def effect(self, name: str) -> np.ndarray:
         """True effect of that name in every draw (draws,)."""
-        return np.array([one.value(name) for one in self.truths])
+        return np.array([truth.value(name) for truth in self.truths])
 
 
 def power_curve(
@@ -257,10 +257,10 @@ def pool_error(design: Design, pool: Pool, *, seed: int, arm: int = 1, copies: i
     for k in range(copies):
         drawn = np.random.default_rng((seed, k)).multinomial(pool.n, np.full(pool.n, 1.0 / pool.n))
         copy = replace(pool, weight=pool.weight * drawn)
-        for one in effects_of(design, rows_of(design, _large(design, copy, stream(seed, k)), None, arm))[:1]:
+        for effect in effects_of(design, rows_of(design, _large(design, copy, stream(seed, k)), None, arm))[:1]:
             with np.errstate(divide="ignore"):
-                ends = np.array([one.value, one.low, one.high])
-                value, low, high = np.log(ends) if one.none == 1.0 else ends
+                ends = np.array([effect.value, effect.low, effect.high])
+                value, low, high = np.log(ends) if effect.none == 1.0 else ends
             if np.isfinite([value, low, high]).all():
                 values.append(value)
                 measured.append(((high - low) / (2.0 * Z)) ** 2)
@@ -346,8 +346,8 @@ def assurance(
     known = tuple(truths or (true_effect(design, pool, seed=seed, arm=arm) for pool in pools))
     power = np.empty(len(pools))
     for k, pool in enumerate(pools):
-        found = conduct(design, pool, trials=trials_per_pool, patients=patients, seed=stream(seed, patients, k))
-        power[k] = successes(design, found, arm).mean()
+        trials = conduct(design, pool, trials=trials_per_pool, patients=patients, seed=stream(seed, patients, k))
+        power[k] = successes(design, trials, arm).mean()
     value, total, within = float(power.mean()), float(power.var(ddof=1)), power * (1.0 - power) / (trials_per_pool - 1)
     width = float(stdtrit(len(power) - 1, 0.975)) * math.sqrt(total / len(power))
     low, high = max(value - width, 0.0), min(value + width, 1.0)

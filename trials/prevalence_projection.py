@@ -15,7 +15,7 @@ from ..fitting.calibration.calibration import Calibration
 from ..fitting.calibration.predictions import EvidenceArm, arms_of
 from ..fitting.posterior import Estimate, Sizes, interval
 from ..fitting.prevalence.plausible import Cohort, plausible_cohort, treat_widely, weighted
-from ..fitting.prevalence.weights import LeftOut, Prevalence, Share, shares_of, weigh_shares
+from ..fitting.prevalence.weights import LeftOut, Prevalence, Share, targets_of, weigh_targets
 from ..fitting.studies import Study, read_studies
 from ..model.endpoints import Outcomes, Visits
 from ..model.simulate import Solver
@@ -104,7 +104,7 @@ def project_both(
         arm, results = _evidence(alone, studies, months)
         cohort = plausible_cohort(calibration.parameters(), arm, studies, n=plausible, seed=sizes.seed, solver=solver)
         drugged, _ = treat_widely(cohort.patients, replace(arm, regimens=((1.0, with_drug.plan.first),)), solver)
-        shares, left = shares_of(results, cohort.outcomes)
+        shares, left = targets_of(results, cohort.outcomes)
         weighed = {
             start: _weigh(shares, base * (drugged.usable > 0), (cohort.outcomes, drugged), repeats, sizes.seed)
             for start, base in ((FITTED_START, cohort.importance), (EQUAL_START, cohort.uniform))
@@ -155,14 +155,14 @@ def _evidence(alone: Arm, studies: Sequence[Study], months: float) -> tuple[Evid
 def _weigh(
     shares: Sequence[Share], base: np.ndarray, trials: tuple[Outcomes, Outcomes], repeats: int, seed: int
 ) -> Weighing:
-    best = weigh_shares(shares, base)
+    best = weigh_targets(shares, base)
     values = _numbers(trials, best.weights)
     rng = np.random.default_rng(seed)
     reported, errors = (np.array([getattr(share, name) for share in shares]) for name in ("reported", "error"))
     again: list[dict[str, float]] = []
     for _ in range(repeats):
         targets = np.clip(reported + errors * rng.standard_normal(len(shares)), 0.0, 1.0)
-        drawn = weigh_shares(shares, base * rng.exponential(size=len(base)), targets)
+        drawn = weigh_targets(shares, base * rng.exponential(size=len(base)), targets)
         again.append(_numbers(trials, drawn.weights))
     repeated = {name: np.array([numbers[name] for numbers in again]) for name in HEADLINES}
     numbers = {name: Estimate(values[name], *interval(repeated[name])) for name in HEADLINES}

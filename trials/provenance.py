@@ -13,7 +13,7 @@ EFFICACY = ("orr", "cr_rate", "pfs_median", "pfs_rate", "pfs_interval", "dor_med
 
 
 @dataclass(frozen=True)
-class Footing:
+class Provenance:
     """Whether a scenario is calibrated or extrapolated, and why."""
 
     calibrated: bool
@@ -36,7 +36,7 @@ def fitted_regimens(product: str, population: str, studies: Iterable[Study]) -> 
     return tuple(given) or (infuse(product),)
 
 
-def _footing_of_product(product: str, population: str, regimen: Regimen, studies: Iterable[Study]) -> Footing:
+def _provenance_of_product(product: str, population: str, regimen: Regimen, studies: Iterable[Study]) -> Provenance:
     """Say whether reported efficacy of this product in this population was fitted, and what is borrowed."""
     studies = tuple(studies)
     here, elsewhere = [], []
@@ -64,13 +64,13 @@ def _footing_of_product(product: str, population: str, regimen: Regimen, studies
             f"{drug.short} was never fitted together with this product; alone it is {drug.grade}: {drug.grade_note}"
         )
     if reasons:
-        return Footing(False, "; ".join(reason.removesuffix(".") for reason in reasons))
-    return Footing(True, f"product and population were fitted to {', '.join(here)}")
+        return Provenance(False, "; ".join(reason.removesuffix(".") for reason in reasons))
+    return Provenance(True, f"product and population were fitted to {', '.join(here)}")
 
 
-def footing_of_plan(
+def provenance_of_plan(
     plan: Plan, population: str, studies: Iterable[Study], missed: Collection[str] = ()
-) -> Footing:  # fmt: skip
+) -> Provenance:  # fmt: skip
     """Say what a plan rests on: its first line, every later therapy, and putting them one after the other.
 
     `missed` are the ids of results that the calibration does not meet.
@@ -78,9 +78,9 @@ def footing_of_plan(
     studies = tuple(studies)
     first = plan.lines[0].regimen
     reasons: list[str] = []
-    own = Footing(True, "")
+    own = Provenance(True, "")
     if first.products:
-        own = _footing_of_product(first.products[0], population, first, studies)
+        own = _provenance_of_product(first.products[0], population, first, studies)
         reasons += [] if own.calibrated else [own.reason]
     later = [line.regimen for line in plan.lines[1:]] if first.products else [line.regimen for line in plan.lines]
     named = dict.fromkeys(dose.therapy for regimen in later for dose in regimen.doses)
@@ -90,14 +90,14 @@ def footing_of_plan(
     if len(plan.lines) == 1 and first.products and not reasons:
         return own
     if len(plan.lines) == 1:
-        return Footing(not reasons, "; ".join(reasons) or "every therapy was fitted to its own results")
+        return Provenance(not reasons, "; ".join(reasons) or "every therapy was fitted to its own results")
     reported = fitted_sequences(studies).get((population, given(plan.lines)), {})
     if not reported:
         reasons.append("this sequence was not fitted: what a line leaves to the next follows from the mechanisms")
     elif misses := [study for item, study in reported.items() if item in missed]:
         reasons.append(f"the fit misses what was reported of this sequence ({', '.join(dict.fromkeys(misses))})")
     where = ", ".join(dict.fromkeys(reported.values()))
-    return Footing(not reasons, "; ".join(reasons) or f"this sequence was fitted to {where}")
+    return Provenance(not reasons, "; ".join(reasons) or f"this sequence was fitted to {where}")
 
 
 Given = tuple[frozenset[str], ...]

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from perdure.model.engine.referee import Equations
-from perdure.model.myeloma import cast_of
+from perdure.model.myeloma import assemble
 from perdure.model.pharmacokinetics import unit_responses
 from perdure.model.preparation import drugs_of, terms_of
 from perdure.model.regimens.regimen import Bolus, Regimen
@@ -36,7 +36,7 @@ class Problem:
     """Virtual patients, a regimen of CAR-T cells on day 0 and doses of drugs, and the output times (days)."""
 
     def __init__(self, patients: Mapping[str, np.ndarray], regimen: Regimen, grid: np.ndarray) -> None:
-        self.system, self.patients, self.regimen, self.grid = cast_of(regimen).system, patients, regimen, grid
+        self.system, self.patients, self.regimen, self.grid = assemble(regimen).system, patients, regimen, grid
         self.n = len(patients["tumour_baseline"])
         self.people = [Equations(self.system, patients, i) for i in range(self.n)]
         self.start = np.stack([one.initial() + one.cells(regimen, 0.0) for one in self.people])

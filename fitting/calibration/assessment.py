@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..identifiability.influence import Conflict, Curvature, Pulls, conflicts, curvature, evidence_pull
+from ..identifiability.influence import Conflict, Curvature, Pulls, conflicts, curvature, observation_influence
 from ..identifiability.profile import Profiles, profile_all
 from ..identifiability.sensitivity import TAIL, Morris, Sobol, Spread, morris, sobol
 from ..identifiability.verdict import Verdict, verdicts
-from ..observations import Item
+from ..observations import Observation
 from ..validation.leave_out import LeaveOneOut, leave_one_out
 from .agreement import Tie, strongest
 from .design import Staged, labelled
-from .emulator import Emulator, on_one_thread
+from .emulator import Emulator, on_one_blas_thread
 from .points import FitPoints
 from .problem import Problem
-from .search import sample_near_mode
+from .search import sample_posterior
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PriorCheck:
     """
 
     study: str
-    item: Item
+    item: Observation
     low: float
     median: float
     high: float
@@ -70,7 +70,7 @@ class AssessmentSettings:
     chosen: tuple[str, ...] = ()
 
 
-@on_one_thread
+@on_one_blas_thread
 def assess(
     problem: Problem, points: FitPoints, emulator: Emulator, settings: AssessmentSettings | None = None,
     *, progress: Staged | None = None,
@@ -94,7 +94,7 @@ def assess(
     at = curvature(emulator.log_likelihoods, profiles.optimum, names, labels)
     classified = verdicts(profiles, at, covariance=np.cov(points.draws.T))
     begin("pull")
-    pulls = evidence_pull(at, log_likelihoods=emulator.log_likelihoods, draws=points.draws)
+    pulls = observation_influence(at, log_likelihoods=emulator.log_likelihoods, draws=points.draws)
     opposed = conflicts(at)
     begin("sensitivity")
     numbers = Spread.posterior(points.draws).over(emulator.places)
@@ -131,7 +131,7 @@ def leave_each_trial_out(
 
     def resample(_: Callable[[np.ndarray], np.ndarray], own: np.ndarray) -> np.ndarray:
         rest = emulator.without([problem.items[k].id for k in np.flatnonzero(own).tolist()])
-        return sample_near_mode(rest, particles, 1, points.centre)
+        return sample_posterior(rest, particles, 1, points.centre)
 
     return leave_one_out(
         [study.study for study, _ in problem.fitted], problem.items, emulator.log_likelihoods, emulator.models,

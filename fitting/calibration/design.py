@@ -19,7 +19,7 @@ from .search_space import REACH
 # Evaluation log: what a fit has already computed, so that it can be interrupted and resumed.
 
 
-class Ledger:
+class EvaluationLog:
     """What was computed at each point, one line each, written as it is computed.
 
     A fit is deterministic: started again with the same settings it asks for the same points, finds them here, and
@@ -111,7 +111,7 @@ def prior_points(n: int, size: int, seed: int) -> np.ndarray:
 
 
 def evaluate(
-    problem: Problem, points: np.ndarray, *, first_seed: int, later: np.ndarray, ledger: Ledger | None = None,
+    problem: Problem, points: np.ndarray, *, first_seed: int, later: np.ndarray, ledger: EvaluationLog | None = None,
     threads: int = 2, progress: Progress | None = None,
 ) -> Design:  # fmt: skip
     """Simulate every fitted result at many points, each among other virtual patients.

@@ -16,16 +16,16 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
-from ..observations import Item
+from ..observations import Observation
 from .design import Design
-from .likelihood import FARTHEST, UNKNOWN_N, cloglog, log_error, log_likelihoods, rate_error
+from .likelihood import CENSORED_MEDIAN_FACTOR, UNKNOWN_N, cloglog, log_error, log_likelihoods, rate_error
 from .problem import Problem
 from .search_space import REACH, relevant
 
 # Threads of BLAS: many small matrices are faster on one thread than on several.
 
 
-on_one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
+on_one_blas_thread = threadpool_limits.wrap(limits=1, user_api="blas")
 """Decorator: OpenBLAS and its kin use one thread while it runs; on two cores learning is three times quicker."""
 
 
@@ -36,7 +36,7 @@ LEAST_SHARE = 0.003
 """Percentages are kept this far from 0 and 1: a few hundred virtual patients tell no less."""
 
 
-def to_scale(item: Item, models: np.ndarray) -> np.ndarray:
+def to_scale(item: Observation, models: np.ndarray) -> np.ndarray:
     """Model values in the unit of the report, any shape, on the scale of the emulator; NaN stays NaN."""
     if item.unit == "%":
         share = np.clip(models / 100.0, LEAST_SHARE, 1.0 - LEAST_SHARE)
@@ -45,7 +45,7 @@ def to_scale(item: Item, models: np.ndarray) -> np.ndarray:
     return np.log(np.clip(models, low, high))
 
 
-def from_scale(item: Item, places: np.ndarray) -> np.ndarray:
+def from_scale(item: Observation, places: np.ndarray) -> np.ndarray:
     """Inverse of `to_scale`."""
     if item.unit == "%":
         return 100.0 / (1.0 + np.exp(-places))
@@ -53,12 +53,12 @@ def from_scale(item: Item, places: np.ndarray) -> np.ndarray:
     return np.exp(np.clip(places, np.log(low), np.log(high)))
 
 
-def bounds(item: Item) -> tuple[float, float]:
+def bounds(item: Observation) -> tuple[float, float]:
     """Range of what is not a percentage: ratios within 100-fold, others within what matters for the likelihood."""
     if item.kind in ("ceiling", "split", "direction"):
         return 0.01, 100.0
     reported = item.value or item.low or item.high or 1.0
-    return reported / 100.0, reported * FARTHEST
+    return reported / 100.0, reported * CENSORED_MEDIAN_FACTOR
 
 
 # Vectorised log-likelihoods of many results at many points, in the forms of `likelihood`.
@@ -67,7 +67,7 @@ def bounds(item: Item) -> tuple[float, float]:
 class Scoring:
     """Weighted log-likelihoods of the same items again and again, equal to those of `likelihood` item by item."""
 
-    def __init__(self, items: Sequence[Item], learnt: Sequence[Item] | None = None) -> None:
+    def __init__(self, items: Sequence[Observation], learnt: Sequence[Observation] | None = None) -> None:
         """`learnt` are the reports on whose scales results were learnt, if these are others of the same endpoints."""
         self.items, self.learnt = tuple(items), tuple(learnt or items)
         self.weights = np.array([item.weight for item in items])
@@ -115,7 +115,7 @@ class Scoring:
         z = (self._cloglog - cloglog(models[..., self._rates])) / self._rate_error
         terms[..., self._rates] = -0.5 * z**2
         logged = models[..., self._logs]
-        reached = np.where(np.isinf(logged), FARTHEST * np.exp(self._log_value), logged)
+        reached = np.where(np.isinf(logged), CENSORED_MEDIAN_FACTOR * np.exp(self._log_value), logged)
         distance = np.log(np.clip(reached, 1e-6, 1e6)) - self._log_value
         terms[..., self._logs] = -0.5 * (distance / np.where(distance > 0, self._above, self._below)) ** 2
         for k in self._others:
@@ -123,7 +123,7 @@ class Scoring:
         return terms * self.weights
 
 
-def _form(item: Item) -> str:
+def _form(item: Observation) -> str:
     if item.kind == "proportion" or (item.kind == "value" and item.unit == "%"):
         return "count"
     if item.kind == "rate":
@@ -133,7 +133,7 @@ def _form(item: Item) -> str:
     return "other"
 
 
-def _events(item: Item) -> float:
+def _events(item: Observation) -> float:
     return item.events if item.events is not None else (item.n or UNKNOWN_N) * (item.value or 0.0) / 100.0
 
 
@@ -287,10 +287,10 @@ class Emulator:
         The reports on whose scales the quadratics were learnt, if `items` are others.
     """
 
-    items: tuple[Item, ...]
+    items: tuple[Observation, ...]
     quadratics: tuple[Quadratic, ...]
     mix: np.ndarray
-    learnt: tuple[Item, ...] | None = None
+    learnt: tuple[Observation, ...] | None = None
 
     @property
     def size(self) -> int:
@@ -386,7 +386,7 @@ class Emulator:
         slopes = self.slopes(point)
         return slopes.T @ (bend[:, None] * slopes) + np.eye(self.size)
 
-    def of_items(self, items: Sequence[Item]) -> "Emulator":
+    def of_items(self, items: Sequence[Observation]) -> "Emulator":
         """The same emulator for other reports of the same endpoints, such as synthetic ones; order as in `items`."""
         return Emulator(tuple(items), self.quadratics, self.mix, self.learnt or self.items)
 
@@ -407,8 +407,8 @@ CLOSE = 1.5
 """Points within so many posterior SDs (root mean square) of the centre count fully, others by its square."""
 
 
-@on_one_thread
-def learn_emulator(
+@on_one_blas_thread
+def train_emulator(
     problem: Problem, design: Design, *, centre: np.ndarray, covariance: np.ndarray | None = None,
     noise: np.ndarray | None = None, before: Emulator | None = None, logs: Sequence[np.ndarray] | None = None,
 ) -> Emulator:  # fmt: skip

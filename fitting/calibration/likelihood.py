@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 from scipy.special import log_ndtr
 
-from ..observations import Item
+from ..observations import Observation
 
 _NORMAL = NormalDist()
 _HALF_WIDTH = _NORMAL.inv_cdf(0.975)
@@ -32,7 +32,7 @@ CEILING_SD = 0.3
 RATIO_SD = 0.3
 """Log-scale SE of a ratio of medians reported without interval: assumed."""
 
-FARTHEST = 5.0
+CENSORED_MEDIAN_FACTOR = 5.0
 """A median that the model does not reach (censored) counts as so many times the reported one."""
 
 UNKNOWN_N = 10
@@ -54,11 +54,11 @@ class Match:
 
 
 @dataclass(frozen=True)
-class ItemMatch:
+class ObservationMatch:
     """One reported result beside the model's value, in the unit of the report."""
 
     study: str
-    item: Item
+    item: Observation
     model: float
     log_likelihood: float
     misfit: float
@@ -68,7 +68,7 @@ LOST = Match(-50.0, math.nan)
 """Log-likelihood assigned when the model value is undefined, for example a median of no patients: a misfit of 10."""
 
 
-def match(item: Item, model: float) -> Match:
+def match(item: Observation, model: float) -> Match:
     """Compare a model value with a reported one, both in the unit of the report."""
     if math.isnan(model):
         return LOST
@@ -76,14 +76,14 @@ def match(item: Item, model: float) -> Match:
     return Match(float(fall[0]), float(np.copysign(math.sqrt(-2.0 * fall[0]), direction[0])))
 
 
-def log_likelihoods(item: Item, models: np.ndarray) -> np.ndarray:
+def log_likelihoods(item: Observation, models: np.ndarray) -> np.ndarray:
     """Log-likelihood of an item relative to a perfect match, for an array of model values of any shape."""
     known = ~np.isnan(models)
     fall, _ = scored(item, np.where(known, models, item.value or 1.0))
     return np.where(known, fall, LOST.log_likelihood)
 
 
-def scored(item: Item, models: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def scored(item: Observation, models: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Fall of the log-likelihood (<= 0) and its direction, positive above the report, for model values without NaN."""
     if item.kind == "proportion":
         return _binomial(item, models)
@@ -105,7 +105,7 @@ def scored(item: Item, models: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return _binomial(item, models)
     if item.value is None or item.value <= 0:
         return np.full(models.shape, LOST.log_likelihood), np.ones(models.shape)
-    reached = np.where(np.isinf(models), FARTHEST * item.value, models)
+    reached = np.where(np.isinf(models), CENSORED_MEDIAN_FACTOR * item.value, models)
     distance = np.log(np.clip(reached, 1e-6, 1e6) / item.value)
     error = np.where(distance > 0, log_error(item, above=True), log_error(item, above=False))
     return _gaussian(distance / error)
@@ -114,7 +114,7 @@ def scored(item: Item, models: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 Scores = tuple[np.ndarray, np.ndarray]
 
 
-def _range(item: Item, models: np.ndarray) -> Scores:
+def _range(item: Observation, models: np.ndarray) -> Scores:
     """Nothing is lost inside; outside, as if the bound had been reported of `UNKNOWN_N` patients."""
     low, high = item.low or 0.0, math.inf if item.high is None else item.high
     fall, direction = np.zeros(models.shape), np.ones(models.shape)
@@ -129,7 +129,7 @@ def _range(item: Item, models: np.ndarray) -> Scores:
     return fall, direction
 
 
-def _binomial(item: Item, models: np.ndarray) -> Scores:
+def _binomial(item: Observation, models: np.ndarray) -> Scores:
     n = item.n or UNKNOWN_N
     events = item.events if item.events is not None else n * (item.value or 0.0) / 100.0
     share = np.clip(models / 100.0, 1e-4, 1.0 - 1e-4)
@@ -148,7 +148,7 @@ def _one_sided(distance: np.ndarray, error: float, *, above: bool) -> Scores:
     return np.maximum(log_ndtr(distance / error), LEAST), np.full(distance.shape, -1.0 if above else 1.0)
 
 
-def _split(item: Item, ratio: np.ndarray) -> Scores:
+def _split(item: Observation, ratio: np.ndarray) -> Scores:
     """Probability that a cohort of this size would report a significant association in the right direction."""
     error = 2.0 / math.sqrt(item.n or 1)  # SE of the log hazard ratio of two equal groups, every patient an event
     beyond = -np.log(np.maximum(ratio, 1e-9)) / error  # a ratio of 0: the better group has no event at all
@@ -161,7 +161,7 @@ def cloglog(percent: np.ndarray | float) -> np.ndarray:
     return np.log(-np.log(share))
 
 
-def rate_error(item: Item) -> float:
+def rate_error(item: Observation) -> float:
     """SE of a survival rate on the complementary log-log scale, from its interval or (Greenwood) its n."""
     if item.low is not None and item.high is not None and item.low > 0:
         return float(cloglog(item.low) - cloglog(item.high)) / (2.0 * _HALF_WIDTH)
@@ -169,7 +169,7 @@ def rate_error(item: Item) -> float:
     return math.sqrt((1.0 - share) / (share * (item.n or 1))) / abs(math.log(share))
 
 
-def log_error(item: Item, *, above: bool) -> float:
+def log_error(item: Observation, *, above: bool) -> float:
     """SE of the log of a median: from its 95 % interval (the side towards the model), its quartiles, or its n."""
     value, low, high = item.value or 1.0, item.low, item.high
     if item.interval == "95% CI":

@@ -17,16 +17,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from ...model.catalogue import read_catalogue
 from ...parameters.errors import FileError, RangeError
-from ..observations import Item
+from ..observations import Observation
 from ..studies import read_studies
 from ..validation.leave_out import LogLikelihoods
-from ..validation.recovery import Recovered, Recovery, simulate_and_recover
+from ..validation.recovery import ParameterRecovery, Recovery, simulate_and_recover
 from ..validation.simulation_based import Calibrated, simulation_based_calibration
 from .calibration import is_file
-from .emulator import Emulator, on_one_thread
+from .emulator import Emulator, on_one_blas_thread
 from .points import FitPoints, read_points
 from .problem import Problem
-from .search import sample_near_mode
+from .search import sample_posterior
 from .search_space import joint_space
 
 SUFFIX = ".checks.json.gz"
@@ -89,7 +89,7 @@ def write_checks(checks: LongChecks, path: Path) -> None:
     draft.replace(path)
 
 
-@on_one_thread
+@on_one_blas_thread
 def run_long_checks(
     problem: Problem, points: FitPoints, path: Path, *, repeats: int = 100, particles: int = 400, seed: int = 1,
     progress: Callable[[str, int, int], None] | None = None,
@@ -132,14 +132,14 @@ class _NearMode:
         self.emulator = self.now = emulator
         self.particles = particles
 
-    def likelihood_of(self, items: Sequence[Item]) -> LogLikelihoods:
+    def likelihood_of(self, items: Sequence[Observation]) -> LogLikelihoods:
         """Weighted log likelihoods of other reports, which are sampled next."""
         self.now = self.emulator.of_items(items)
         return self.now.log_likelihoods
 
     def sample(self, _: Callable[[np.ndarray], np.ndarray], seed: int) -> np.ndarray:
         """Draws (particles, numbers) of the posterior of the reports that were given last."""
-        return sample_near_mode(self.now, self.particles, seed)
+        return sample_posterior(self.now, self.particles, seed)
 
 
 def _ranks(names: Sequence[str], emulator: Emulator, repeats: int, particles: int, seed: int) -> Calibrated:
@@ -179,7 +179,9 @@ def _joined_recovery(recovery: Recovery | None, more: Recovery) -> Recovery:
         square = (a * (first.spread**2 + first.bias**2) + b * (second.spread**2 + second.bias**2)) / (a + b)
         inside = tuple(x + y for x, y in zip(first.inside, second.inside, strict=True))
         shrinkage = (a * first.shrinkage + b * second.shrinkage) / (a + b)
-        numbers.append(Recovered(first.name, inside, bias, float(np.sqrt(max(square - bias**2, 0.0))), shrinkage))
+        numbers.append(
+            ParameterRecovery(first.name, inside, bias, float(np.sqrt(max(square - bias**2, 0.0))), shrinkage)
+        )
     return Recovery(tuple(numbers), a + b, tuple(sorted({*recovery.held, *more.held})))
 
 

@@ -26,7 +26,7 @@ from ...parameters.errors import FitError
 from ...parameters.parameter_set import ParameterSet
 from ...parameters.patients import draw, make_patients
 from ...parameters.units import DAYS_PER_MONTH
-from ..observations import Item, Study
+from ..observations import Observation, Study
 from ..studies import items, read_studies
 from .calibration import read_calibration
 from .likelihood import LOST, log_error, match
@@ -50,7 +50,7 @@ FIRST_RELAPSE = "earlier_line"
 
 
 @dataclass(frozen=True, eq=False)
-class Survivors:
+class SurvivalCohort:
     """Rows are branches of patients: days from the start of their clock, weights that sum to one.
 
     `numbers` are what the hazard after progression reads of each, with the burden at progression as `tumour`.
@@ -72,7 +72,7 @@ class Survivors:
         return (left * (self.death[None, :] > days)) @ self.weight
 
 
-def value_of(item: Item, survival: np.ndarray) -> float:
+def value_of(item: Observation, survival: np.ndarray) -> float:
     """What a survival curve on `GRID` says of a reported rate (%) or median (months; infinite if not reached)."""
     fallen = -np.log(np.maximum(survival, 1e-12))  # the cumulative hazard, nearly straight between months
     if item.endpoint == "os_rate":
@@ -82,10 +82,10 @@ def value_of(item: Item, survival: np.ndarray) -> float:
 
 def survivors(
     parameters: ParameterSet, studies: Iterable[Study], chosen: Iterable[str], *, n: int, seed: int
-) -> dict[str, Survivors]:
+) -> dict[str, SurvivalCohort]:
     """The virtual patients of each of the items with the ids `chosen`, by id; `n` patients in each arm."""
     wanted, people = set(chosen), {}
-    done: dict[tuple[EvidenceArm, bool], Survivors] = {}
+    done: dict[tuple[EvidenceArm, bool], SurvivalCohort] = {}
     for study in studies:
         kept = study.model_copy(update={"items": tuple(item for item in study.items if item.id in wanted)})
         arms = arms_of([kept], {item.role for item in kept.items})
@@ -116,7 +116,7 @@ def _simulated(
 
 
 def _followed(
-    parameters: ParameterSet, study: Study, item: Item, n: int, seed: int
+    parameters: ParameterSet, study: Study, item: Observation, n: int, seed: int
 ) -> tuple[Mapping[str, np.ndarray], Outcomes]:
     scenario = study.scenario(item.scenario).model_copy(update={"months": MONTHS / 2.0})
     outcomes = follow(scenario, parameters, n=n, seed=seed, solver=_SOLVER).line.outcomes
@@ -124,7 +124,7 @@ def _followed(
     return make_patients(parameters, draws, product=products, population=scenario.population), outcomes
 
 
-def _of(patients: Mapping[str, np.ndarray], outcomes: Outcomes, *, from_progression: bool = False) -> Survivors:
+def _of(patients: Mapping[str, np.ndarray], outcomes: Outcomes, *, from_progression: bool = False) -> SurvivalCohort:
     """Rows of the branches; from progression on, of those who progress while they live."""
     progression = outcomes.progression().ravel()
     weight, death = outcomes.flat_weight, np.tile(outcomes.death, 2)
@@ -133,7 +133,7 @@ def _of(patients: Mapping[str, np.ndarray], outcomes: Outcomes, *, from_progress
         keep &= np.isfinite(progression) & (death > progression)
         death = np.where(keep, death - np.where(keep, progression, 0.0), death)
         progression = np.where(keep, 0.0, progression)
-    return Survivors(
+    return SurvivalCohort(
         progression[keep], death[keep], weight[keep] / weight[keep].sum(), outcomes.tumour_at_progression.ravel()[keep],
         {name: np.tile(patients[name], 2)[keep] for name in _READ},
     )  # fmt: skip
@@ -142,7 +142,7 @@ def _of(patients: Mapping[str, np.ndarray], outcomes: Outcomes, *, from_progress
 _READ = ("k_growth_tumour", "k_growth_progressed", "tumour_progressed", "tumour_capacity", "hazard_ratio_line")
 
 
-def _relapsed(parameters: ParameterSet, fast: bool, n: int, seed: int) -> Survivors:
+def _relapsed(parameters: ParameterSet, fast: bool, n: int, seed: int) -> SurvivalCohort:
     """The faster or slower part of patients at first relapse, with the burden before treatment; progression on day 0.
 
     The model's tumours double faster than those of 1996, so that the cohort is split where it was split: the border is
@@ -153,7 +153,7 @@ def _relapsed(parameters: ParameterSet, fast: bool, n: int, seed: int) -> Surviv
     border = np.quantile(growth, 1.0 - FAST_SHARE)
     keep = growth >= border if fast else growth < border
     size = int(keep.sum())
-    return Survivors(
+    return SurvivalCohort(
         np.zeros(size), np.full(size, np.inf), np.full(size, 1.0 / size), patients["tumour_baseline"][keep],
         {name: patients[name][keep] for name in _READ},
     )  # fmt: skip
@@ -181,7 +181,7 @@ class Row:
     """A reported number beside the model's, in the unit of the report; the misfit is in standard errors."""
 
     study: str
-    item: Item
+    item: Observation
     model: float
     misfit: float
 
@@ -217,8 +217,8 @@ class SurvivalFit:
 class SurvivalEvidence:
     """Reported items with the virtual patients that answer for each; `fitted` are the ids that enter the likelihood."""
 
-    items: tuple[tuple[Study, Item], ...]
-    people: Mapping[str, Survivors]
+    items: tuple[tuple[Study, Observation], ...]
+    people: Mapping[str, SurvivalCohort]
     fitted: frozenset[str]
 
     def models(self, values: Mapping[str, float], only: Iterable[str] = ()) -> dict[str, float]:

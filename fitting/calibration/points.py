@@ -7,7 +7,7 @@ import numpy as np
 
 from ...parameters.errors import FileError
 from .design import Design
-from .emulator import Emulator, learn_emulator
+from .emulator import Emulator, train_emulator
 from .problem import Problem
 
 _FOLDER = Path(__file__).parent.parent / "calibrations"
@@ -54,7 +54,7 @@ class FitPoints:
                 f"the points of the fit have {self.design.models.shape[1]} results of {self.design.points.shape[1]} "
                 f"coordinates, and the evidence asks for {expected[0]} of {expected[1]}; repeat the fit."
             )
-        return learn_emulator(
+        return train_emulator(
             problem, self.design, centre=self.centre, covariance=self.covariance, noise=self.noise, logs=self.logs
         )
 

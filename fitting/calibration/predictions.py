@@ -20,8 +20,8 @@ from ...parameters.errors import EvidenceError, InputError, RangeError
 from ...parameters.parameter_set import ParameterSet
 from ...parameters.patients import Draws, draw, make_patients
 from ...parameters.units import DAYS_PER_MONTH
-from ..observations import Item, Scenario, Study
-from .likelihood import ItemMatch, match
+from ..observations import Observation, Scenario, Study
+from .likelihood import ObservationMatch, match
 
 # The virtual trial arm of each study: product, population, treatment, visits, follow-up.
 
@@ -110,12 +110,12 @@ SUSTAINED_MONTHS = 24.0
 """A best response is called sustained if there is no progression for this long; the paper gives no definition."""
 
 
-def predict(item: Item, outcome: Outcomes, parameters: ParameterSet, arm: EvidenceArm) -> float:
+def predict(item: Observation, outcome: Outcomes, parameters: ParameterSet, arm: EvidenceArm) -> float:
     """Model value of one reported result, NaN if the virtual trial has no patients to compute it from."""
     return _PREDICTORS[item.endpoint](item, outcome, parameters, arm)
 
 
-def can_predict(item: Item) -> bool:
+def can_predict(item: Observation) -> bool:
     """Whether the model computes this endpoint, in the form and for the group of patients for which it was reported."""
     # the first patients of a trial are like all; a scenario says itself who its patients are
     known_group = bool(item.scenario) or item.group in _GROUPS or item.group.startswith("first ")
@@ -138,11 +138,11 @@ def _median(values: np.ndarray, weight: np.ndarray) -> float:
     return float(weighted_quantile(values.ravel()[counts], 0.5, weight.ravel()[counts])) if counts.any() else np.nan
 
 
-def _pfs_rate(item: Item, outcome: Outcomes) -> float:
+def _pfs_rate(item: Observation, outcome: Outcomes) -> float:
     return 100.0 * float(outcome.progression_free("expected").at(item.time_months or np.nan))
 
 
-def _interval(item: Item, curve: SurvivalCurve) -> float:
+def _interval(item: Observation, curve: SurvivalCurve) -> float:
     """Percentage without an event at the end of an interval, of those without one at its beginning; 0 if none."""
     before, after = curve.at([item.from_months or 0.0, item.time_months or np.nan])
     return 0.0 if before == 0.0 else 100.0 * float(after / before)
@@ -156,7 +156,7 @@ def _durations(outcome: Outcomes, ask: Callable[[SurvivalCurve], float]) -> floa
         return np.nan
 
 
-def _persistence(item: Item, outcome: Outcomes) -> float:
+def _persistence(item: Observation, outcome: Outcomes) -> float:
     """Median day of last detection, in responders whose response is sustained or not."""
     progression = outcome.progression() / DAYS_PER_MONTH
     sustained = progression >= SUSTAINED_MONTHS
@@ -181,7 +181,7 @@ def _marker_reduction(outcome: Outcomes) -> float:
     return -100.0 * _median(change, outcome.weight * outcome.usable * np.isfinite(change))
 
 
-def _response_duration(item: Item, outcome: Outcomes) -> float:
+def _response_duration(item: Observation, outcome: Outcomes) -> float:
     months = _durations(outcome, SurvivalCurve.smooth_median)
     return months * DAYS_PER_MONTH if item.unit == "days" else months
 
@@ -192,14 +192,14 @@ def _density_at_progression(outcome: Outcomes) -> float:
     return _median(outcome.density_at_progression, outcome.weight[0] * outcome.usable * keep)
 
 
-def _function_threshold(item: Item, parameters: ParameterSet, arm: EvidenceArm) -> float:
+def _function_threshold(item: Observation, parameters: ParameterSet, arm: EvidenceArm) -> float:
     """Maximal killing at the threshold density over net growth, typical patient at the usual burden: lost below 1."""
     typical = parameters.typical(arm.product, arm.population)
     engaged = ((item.threshold or np.nan) / typical["half_density_kill"]) ** typical["hill_density"]
     return typical["k_kill_max"] * engaged / (1.0 + engaged) / typical["k_growth_tumour"]
 
 
-def _expansion_split(item: Item, outcome: Outcomes) -> float:
+def _expansion_split(item: Observation, outcome: Outcomes) -> float:
     """Hazard ratio of progression or death, peak above the threshold against below."""
     day = np.minimum(outcome.progression("expected"), outcome.death)
     time = np.minimum(day, outcome.visits.until).ravel() / DAYS_PER_MONTH
@@ -212,7 +212,7 @@ def _expansion_split(item: Item, outcome: Outcomes) -> float:
     return hazard_ratio(time[keep], event[keep], above[keep], weight, ties="breslow").value
 
 
-def _soluble_bcma(item: Item, outcome: Outcomes, parameters: ParameterSet) -> float:
+def _soluble_bcma(item: Observation, outcome: Outcomes, parameters: ParameterSet) -> float:
     """Median relative to baseline; what other cells shed stays as it is."""
     day = (item.time_months or 0.0) * DAYS_PER_MONTH
     at = int(np.argmin(np.abs(outcome.visits.days - day)))
@@ -220,7 +220,7 @@ def _soluble_bcma(item: Item, outcome: Outcomes, parameters: ParameterSet) -> fl
     return others + (1.0 - others) * _median(outcome.soluble_bcma[:, at], outcome.usable)
 
 
-_Predictor = Callable[[Item, Outcomes, ParameterSet, EvidenceArm], float]
+_Predictor = Callable[[Observation, Outcomes, ParameterSet, EvidenceArm], float]
 _PREDICTORS: dict[str, _Predictor] = {
     "orr": lambda item, outcome, *_: _percent(outcome, outcome.best >= PR),
     "cr_rate": lambda item, outcome, *_: _percent(outcome, outcome.best >= CR),
@@ -313,7 +313,7 @@ def compare_sequences(
     roles: Iterable[str] = ("fit", "check"),
     only: Iterable[str] | None = None,
     solver: Solver | None = None,
-) -> tuple[ItemMatch, ...]:
+) -> tuple[ObservationMatch, ...]:
     """Model value and misfit of every item about a scenario (or of those with the ids `only`)."""
     wanted, chosen = set(roles), None if only is None else set(only)
     rows = []
@@ -326,12 +326,12 @@ def compare_sequences(
                 continue
             model = predict_sequence(item, study, parameters, done, n=n, seed=seed, solver=solver)
             matched = match(item, model)
-            rows.append(ItemMatch(study.study, item, model, matched.log_likelihood, matched.misfit))
+            rows.append(ObservationMatch(study.study, item, model, matched.log_likelihood, matched.misfit))
     return tuple(rows)
 
 
 def predict_sequence(
-    item: Item, study: Study, parameters: ParameterSet, done: dict[str, Followed], *, n: int, seed: int,
+    item: Observation, study: Study, parameters: ParameterSet, done: dict[str, Followed], *, n: int, seed: int,
     solver: Solver | None = None,
 ) -> float:  # fmt: skip
     """Model value of one item; scenarios that are simulated are put into `done`."""

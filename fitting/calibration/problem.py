@@ -11,8 +11,8 @@ from ...model.endpoints import Outcomes
 from ...model.simulate import Solver
 from ...parameters.errors import FitError, InputError, RangeError
 from ...parameters.parameter_set import ParameterSet
-from ..observations import Item, Study
-from .likelihood import ItemMatch, log_likelihoods, match
+from ..observations import Observation, Study
+from .likelihood import ObservationMatch, log_likelihoods, match
 from .predictions import EvidenceArm, arms_of, can_predict, compare_sequences, predict, predict_sequence, run_arm
 from .search_space import SearchSpace
 
@@ -47,7 +47,7 @@ class Problem:
             raise FitError("no item has the role 'fit'; there is nothing to fit.")
 
     @cached_property
-    def fitted(self) -> tuple[tuple[Study, Item], ...]:
+    def fitted(self) -> tuple[tuple[Study, Observation], ...]:
         """Every fitted result with its study, in the order of the files."""
         return tuple(
             (study, item)
@@ -57,7 +57,7 @@ class Problem:
         )
 
     @cached_property
-    def items(self) -> tuple[Item, ...]:
+    def items(self) -> tuple[Observation, ...]:
         """The fitted results."""
         return tuple(item for _, item in self.fitted)
 
@@ -120,7 +120,7 @@ def compare(
     roles: Iterable[str] = ("fit", "check"),
     threads: int = 2,
     sequences: bool = False,
-) -> tuple[ItemMatch, ...]:
+) -> tuple[ObservationMatch, ...]:
     """Model value and misfit of every item with one of the roles that the model computes.
 
     Items about a scenario only if `sequences` are asked for: they are many, and have a table of their own.
@@ -143,7 +143,7 @@ def compare(
             arm = arms[study.name]
             model = predict(item, done[arm], parameters, arm)
             matched = match(item, model)
-            rows.append(ItemMatch(study.study, item, model, matched.log_likelihood, matched.misfit))
+            rows.append(ObservationMatch(study.study, item, model, matched.log_likelihood, matched.misfit))
     if sequences:
         rows += compare_sequences(parameters, studies, n=n, seed=seed, roles=wanted, solver=solver)
     return tuple(rows)

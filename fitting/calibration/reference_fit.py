@@ -12,13 +12,13 @@ from ...parameters.versions import version_of
 from ..studies import read_studies
 from .agreement import agreement
 from .calibration import Calibration, is_file, rounded, short, write_calibration
-from .design import Design, Ledger, Staged, evaluate, labelled
-from .emulator import Emulator, from_scale, on_one_thread, to_scale
+from .design import Design, EvaluationLog, Staged, evaluate, labelled
+from .emulator import Emulator, from_scale, on_one_blas_thread, to_scale
 from .ensemble import EnsembleRun, EnsembleSettings, sample_ensembles
 from .likelihood import match
 from .points import FitPoints, points_file, write_points
 from .problem import Problem
-from .rounds import FitSettings, JointFit, checksum, joint_fit, open_ledger
+from .rounds import FitSettings, JointFit, checksum, joint_fit, open_evaluation_log
 from .search import Starts
 from .search_space import SHARE, joint_space
 from .smc import SmcRun, SmcSettings, sample_smc
@@ -39,7 +39,7 @@ class Posterior:
     draws: np.ndarray
 
 
-@on_one_thread
+@on_one_blas_thread
 def reference_fit(
     out: Path, settings: FitSettings | None = None, *, ensembles: EnsembleSettings | None = None,
     particles: SmcSettings | None = None, resume: bool = False, progress: Staged | None = None,
@@ -60,7 +60,7 @@ def reference_fit(
         raise FileError(f"{out.parent}: there is no such folder for the calibration.")
     problem = Problem(joint_space(read_catalogue()), read_studies(), settings.sizes)
     path = out.parent / f"{out.name.split('.')[0]}.ledger"
-    ledger = open_ledger(path, problem, settings, resume=resume)
+    ledger = open_evaluation_log(path, problem, settings, resume=resume)
     fit = joint_fit(problem, settings, ledger, progress=progress)
     posterior = sample(fit, settings, ensembles, particles, progress)
     calibration = calibrated(out, problem, settings, fit, posterior, ledger, progress)
@@ -97,7 +97,7 @@ def sample(
 
 
 def calibrated(
-    out: Path, problem: Problem, settings: FitSettings, fit: JointFit, posterior: Posterior, ledger: Ledger,
+    out: Path, problem: Problem, settings: FitSettings, fit: JointFit, posterior: Posterior, ledger: EvaluationLog,
     progress: Staged | None = None,
 ) -> Calibration:  # fmt: skip
     """Put a calibration together; the estimate is the highest posterior. It and every draw are simulated."""

@@ -13,8 +13,8 @@ import numpy as np
 
 from ...parameters.errors import FileError, RangeError
 from ..observations import Study
-from .design import Design, Ledger, Staged, evaluate, labelled, prior_points
-from .emulator import Emulator, learn_emulator, patient_noise
+from .design import Design, EvaluationLog, Staged, evaluate, labelled, prior_points
+from .emulator import Emulator, patient_noise, train_emulator
 from .problem import Problem, Sizes
 from .search import Starts, climb, search_from
 from .search_space import REACH
@@ -76,7 +76,7 @@ class JointFit:
 
 
 def joint_fit(
-    problem: Problem, settings: FitSettings, ledger: Ledger, *, threads: int = 2, progress: Staged | None = None
+    problem: Problem, settings: FitSettings, ledger: EvaluationLog, *, threads: int = 2, progress: Staged | None = None
 ) -> JointFit:
     """Fit all evidence of role 'fit' jointly; what was simulated before is taken from the ledger."""
     size, first = problem.space.size, settings.seed
@@ -90,7 +90,7 @@ def joint_fit(
     emulator, centre, covariance, noise = None, np.zeros(size), None, np.zeros(len(problem.items))
     pairs: list[tuple[np.ndarray, np.ndarray]] = []
     for k, width in enumerate(settings.widths, start=1):
-        emulator = learn_emulator(problem, design, centre=centre, covariance=covariance, noise=noise, before=emulator)
+        emulator = train_emulator(problem, design, centre=centre, covariance=covariance, noise=noise, before=emulator)
         starts = [centre, *(0.7 * prior_points(4, size, settings.seed + k))]
         tops = [climb(emulator.with_gradient, start) for start in starts]
         centre = max(tops, key=lambda top: top.log_posterior).point
@@ -108,7 +108,7 @@ def joint_fit(
         pairs.append((new.models[: settings.repeats], new.models[-settings.repeats :]))
         noise = patient_noise(problem, *(np.concatenate(side) for side in zip(*pairs, strict=True)))
         design = design.joined(new)
-    emulator = learn_emulator(problem, design, centre=centre, covariance=covariance, noise=noise, before=emulator)
+    emulator = train_emulator(problem, design, centre=centre, covariance=covariance, noise=noise, before=emulator)
     starts = search_from(
         [centre, *(0.8 * prior_points(settings.starts - 1, size, settings.seed + 99))], emulator.log_posterior,
         emulator.with_gradient, emulator.precision, by_cma=settings.by_cma, evaluations=settings.cma_evaluations,
@@ -128,7 +128,7 @@ def around(centre: np.ndarray, covariance: np.ndarray, n: int, width: float, see
     return np.clip(centre + width * normal @ np.linalg.cholesky(covariance).T, -REACH, REACH)
 
 
-def open_ledger(path: Path, problem: Problem, settings: FitSettings, *, resume: bool) -> Ledger:
+def open_evaluation_log(path: Path, problem: Problem, settings: FitSettings, *, resume: bool) -> EvaluationLog:
     """The ledger of a fit; one of an earlier fit is an error unless it shall go on.
 
     Raises
@@ -142,7 +142,7 @@ def open_ledger(path: Path, problem: Problem, settings: FitSettings, *, resume: 
         "sizes": asdict(settings.sizes), "seed": settings.seed, "free": list(problem.space.ids),
         "evidence": checksum(problem.studies), "numbers": numbers_checksum(problem),
     }  # fmt: skip
-    return Ledger(path, identity)
+    return EvaluationLog(path, identity)
 
 
 def checksum(studies: Iterable[Study]) -> str:

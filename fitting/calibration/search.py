@@ -19,16 +19,16 @@ from .smc import SmcSettings, sample_smc_from
 # and intervals would be too narrow.
 
 
-WIDER = 1.5
+PROPOSAL_INFLATION = 1.5
 """The Gaussian has so many times the covariance of the Laplace approximation."""
 
 
-def sample_near_mode(
+def sample_posterior(
     emulator: Emulator, particles: int, seed: int, start: np.ndarray | None = None
 ) -> np.ndarray:  # fmt: skip
     """Draws (particles, size) of the emulator's posterior; `start` is where its highest point is looked for."""
     mode = climb(emulator.with_gradient, np.zeros(emulator.size) if start is None else start).point
-    covariance = WIDER * np.linalg.inv(emulator.precision(mode))
+    covariance = PROPOSAL_INFLATION * np.linalg.inv(emulator.precision(mode))
     settings = SmcSettings(particles=particles, seed=seed)
     return sample_smc_from(lambda at: emulator.log_likelihoods(at).sum(axis=1), mode, covariance, settings).points
 

@@ -13,7 +13,7 @@ from ...parameters.errors import FitError
 from ...parameters.parameter_set import ParameterSet
 from ...parameters.population import read_populations
 from ...parameters.prior import Prior
-from ..observations import Item, Scenario, Study
+from ..observations import Observation, Scenario, Study
 from .predictions import arms_of
 
 # Hierarchical (partially pooled) parameters: exchangeable between the products of a class.
@@ -29,7 +29,7 @@ SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Family:
+class PooledParameters:
     """Exchangeable parameters: a class of therapies, and the ids of the parameters that are pooled."""
 
     name: str
@@ -46,24 +46,37 @@ def _of_bispecifics(number: str, therapies: tuple[Therapy, ...]) -> tuple[str, .
     return tuple(f"{number}_{therapy.key}" for therapy in therapies if therapy.group == "bispecific antibody")
 
 
-def families(therapies: tuple[Therapy, ...] | None = None) -> tuple[Family, ...]:
+def families(therapies: tuple[Therapy, ...] | None = None) -> tuple[PooledParameters, ...]:
     """All groups of hierarchical parameters, with those members that have a prior."""
     shelf = therapies or read_therapies()
     known = {number.id for therapy in shelf for number in therapy.parameters if number.prior is not None}
     every = (
-        Family("engraftment of CAR-T products", "share of the infused cells that engraft",
-               _of_cells("fraction_engrafted", shelf)),
-        Family("reach of BCMA CAR-T products", "antigen density at which half of the effect is reached",
-               _of_cells("half_density_kill", shelf, "BCMA")),
-        Family("memory formation of CAR-T products", "rate at which effector cells become memory cells",
-               _of_cells("k_memory_formation", shelf)),
-        Family("memory loss of CAR-T products", "loss rate of memory cells", _of_cells("k_death_memory", shelf)),
-        Family("killing by bispecific antibodies", "maximal rate of killing", _of_bispecifics("k_kill_max", shelf)),
-        Family("resistance to bispecific antibodies", "share of the tumour that is resistant before treatment",
-               _of_bispecifics("fraction_resistant", shelf)),
+        PooledParameters(
+            "engraftment of CAR-T products", "share of the infused cells that engraft",
+            _of_cells("fraction_engrafted", shelf),
+        ),
+        PooledParameters(
+            "reach of BCMA CAR-T products", "antigen density at which half of the effect is reached",
+            _of_cells("half_density_kill", shelf, "BCMA"),
+        ),
+        PooledParameters(
+            "memory formation of CAR-T products", "rate at which effector cells become memory cells",
+            _of_cells("k_memory_formation", shelf),
+        ),
+        PooledParameters(
+            "memory loss of CAR-T products", "loss rate of memory cells", _of_cells("k_death_memory", shelf)
+        ),
+        PooledParameters(
+            "killing by bispecific antibodies", "maximal rate of killing", _of_bispecifics("k_kill_max", shelf)
+        ),
+        PooledParameters(
+            "resistance to bispecific antibodies", "share of the tumour that is resistant before treatment",
+            _of_bispecifics("fraction_resistant", shelf),
+        ),
     )  # fmt: skip
     return tuple(
-        Family(family.name, family.meaning, tuple(name for name in family.members if name in known)) for family in every
+        PooledParameters(family.name, family.meaning, tuple(name for name in family.members if name in known))
+        for family in every
     )
 
 
@@ -71,7 +84,7 @@ def families(therapies: tuple[Therapy, ...] | None = None) -> tuple[Family, ...]
 # result.
 
 
-def relevant(ids: Sequence[str], study: Study, item: Item) -> np.ndarray:
+def relevant(ids: Sequence[str], study: Study, item: Observation) -> np.ndarray:
     """Places in `ids` (k,) of the parameters that can bear on a result."""
     given, population = _given(study, item)
     return np.array([i for i, name in enumerate(ids) if _bears(name, given, population)], dtype=int)
@@ -93,7 +106,7 @@ def _populations() -> set[str]:
     return set(read_populations()[0])
 
 
-def _given(study: Study, item: Item) -> tuple[set[str], set[str]]:
+def _given(study: Study, item: Observation) -> tuple[set[str], set[str]]:
     """Therapies that patients of a result were given, and their populations; also those that it is compared with."""
     if not item.scenario:
         arm = arms_of([study], (item.role,))[study.name]
@@ -133,7 +146,7 @@ Those of death and toxicity have as priors what `fitting/calibration/` has found
 """
 
 
-def free_numbers() -> tuple[str, ...]:
+def estimated_parameters() -> tuple[str, ...]:
     """Ids of all numbers that the joint fit changes."""
     own = [name for therapy in read_therapies() for name in therapy.fitted]
     return tuple(dict.fromkeys([*SHARED_FREE, *own]))
@@ -168,7 +181,7 @@ class SearchSpace:
 
     ids: tuple[str, ...]
     parameters: ParameterSet
-    families: tuple[Family, ...] = field(default=())
+    families: tuple[PooledParameters, ...] = field(default=())
 
     def __post_init__(self) -> None:
         """Every free parameter needs a prior."""
@@ -246,7 +259,7 @@ class SearchSpace:
 
 
 def joint_space(parameters: ParameterSet) -> SearchSpace:
-    """The space of the joint fit: all `free_numbers`, and the families of which one is free."""
-    ids = free_numbers()
+    """The space of the joint fit: all `estimated_parameters`, and the families of which one is free."""
+    ids = estimated_parameters()
     used = tuple(family for family in families() if set(family.members) & set(ids))
     return SearchSpace(ids, parameters, used)

@@ -25,7 +25,7 @@ from ...model.simulate import Solver
 from ...parameters.errors import EvidenceError, FitError
 from ...parameters.files import complain, read_toml
 from ...parameters.parameter_set import ParameterSet
-from ..observations import Item, Scenario, Study
+from ..observations import Observation, Scenario, Study
 from ..studies import items, read_studies
 from .calibration import read_calibration
 from .likelihood import UNKNOWN_N
@@ -142,7 +142,7 @@ def toxicity_evidence(
         If a study has no product and no scenario of a first line, or reports severe toxicity and not that of any grade.
     """
     source = _PeakSource(parameters, n, seed, solver)
-    grouped: dict[tuple[str, str, str], dict[bool, Item]] = {}
+    grouped: dict[tuple[str, str, str], dict[bool, Observation]] = {}
     known = {study.name: study for study in studies}
     for study, item in items(known.values(), "outcome"):
         if item.endpoint in _ENDPOINTS:
@@ -166,7 +166,9 @@ def toxicity_evidence(
     }
 
 
-def _report(study: Study, scenario: str, toxicity: str, by_grade: Mapping[bool, Item], source: "_PeakSource") -> Report:
+def _report(
+    study: Study, scenario: str, toxicity: str, by_grade: Mapping[bool, Observation], source: "_PeakSource"
+) -> Report:
     if False not in by_grade:
         raise EvidenceError(f"{study.name}.toml: reports severe {toxicity} and not that of any grade; both are needed.")
     title = scenario or study.study
@@ -175,7 +177,7 @@ def _report(study: Study, scenario: str, toxicity: str, by_grade: Mapping[bool, 
     return Report(title, toxicity, n, events, severe, source.of_study(study, scenario))
 
 
-def counted(item: Item, study: Study) -> tuple[float, float]:
+def counted(item: Observation, study: Study) -> tuple[float, float]:
     """Patients and events of a percentage; without a number of its own, with that of the response rate of its study.
 
     Where none is known it counts as of `UNKNOWN_N` patients, which need not be a whole number of events then.

@@ -208,7 +208,9 @@ class Conflict:
         )
 
 
-def evidence_pull(at: Curvature, *, log_likelihoods: Function | None = None, draws: np.ndarray | None = None) -> Pulls:
+def observation_influence(
+    at: Curvature, *, log_likelihoods: Function | None = None, draws: np.ndarray | None = None
+) -> Pulls:
     """Pull of every item on every number at the highest posterior.
 
     The step is (P - H_i)^-1 s_i with the precision P, and score s_i and information H_i of the item: exact for linear
@@ -262,7 +264,7 @@ def conflicts(at: Curvature, *, most: int = 20, candidates: int = 300) -> tuple[
     white = at.scores @ root
     sizes = np.linalg.norm(white, axis=1)
     products = white @ white.T
-    pulls = evidence_pull(at).pulls
+    pulls = observation_influence(at).pulls
     first, second = np.triu_indices(len(at.labels), 1)
     opposed = np.flatnonzero(np.any(pulls[first] * pulls[second] < 0, axis=1) & (products[first, second] < 0))
     order = opposed[np.argsort(products[first[opposed], second[opposed]])][:candidates]

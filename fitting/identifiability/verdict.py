@@ -29,7 +29,7 @@ class _Entry(BaseModel):
 
 
 @dataclass(frozen=True)
-class Settling:
+class InformativeExperiment:
     """A measurement that would decide a number, the entry of the table that says so, and what stands behind it."""
 
     key: str
@@ -38,7 +38,7 @@ class Settling:
 
 
 @cache
-def settling_table(path: Path = FILE) -> dict[str, Settling]:
+def informative_experiment_table(path: Path = FILE) -> dict[str, InformativeExperiment]:
     """All entries by key; raises FileError if one is incomplete."""
     entries = {}
     for key, entry in read_toml(path).items():
@@ -46,16 +46,16 @@ def settling_table(path: Path = FILE) -> dict[str, Settling]:
             read = _Entry.model_validate(entry)
         except ValidationError as problem:
             raise complain(problem, f"{path.name}, [{key}]", _Entry.model_fields) from None
-        entries[key] = Settling(key, read.evidence, read.basis)
+        entries[key] = InformativeExperiment(key, read.evidence, read.basis)
     return entries
 
 
-def settling_evidence(name: str) -> Settling | None:
+def settling_evidence(name: str) -> InformativeExperiment | None:
     """The entry of a number: its own, that of its name without product or population, or the longest pattern that fits.
 
     None if the table does not know it.
     """
-    table = settling_table()
+    table = informative_experiment_table()
     parts = name.split(".")
     for first in range(len(parts)):
         if (shorter := ".".join(parts[first:])) in table:
@@ -118,7 +118,7 @@ class Verdict:
     partner: str
     correlation: float
     promises: tuple[Promise, ...]
-    settling: Settling | None
+    settling: InformativeExperiment | None
     sentence: str
 
 
@@ -150,7 +150,7 @@ def verdicts(
     *,
     covariance: np.ndarray | None = None,
     natural: Callable[[str, float], str] | None = None,
-    settling: Callable[[str], Settling | None] = settling_evidence,
+    settling: Callable[[str], InformativeExperiment | None] = settling_evidence,
 ) -> tuple[Verdict, ...]:
     """A verdict for every number that was profiled.
 
@@ -179,7 +179,7 @@ def _verdict(
     sd: np.ndarray,
     promised: np.ndarray,
     natural: Callable[[str, float], str] | None,
-    settling: Callable[[str], Settling | None],
+    settling: Callable[[str], InformativeExperiment | None],
 ) -> Verdict:
     k = at.ids.index(profile.id)
     word, limited = word_for(profile.likelihood)

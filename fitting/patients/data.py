@@ -143,7 +143,7 @@ class Longitudinal:
         raise unknown("subject", name, [subject.id for subject in self.subjects], self.file)
 
 
-def read_longitudinal(path: str | Path, names: Mapping[str, str] | None = None) -> Longitudinal:
+def read_measurements(path: str | Path, names: Mapping[str, str] | None = None) -> Longitudinal:
     """Read the measurements of a user's own patients from a file.
 
     Parameters

@@ -66,11 +66,11 @@ class IndividualFit:
 
 
 def individual_fit(model: PopulationModel, subject: Subject, starts: int = 4, rounds: int = 40) -> IndividualFit:
-    """MAP estimate of one subject; see `individual_fits`."""
-    return individual_fits(model, [subject], starts, rounds)[0]
+    """MAP estimate of one subject; see `fit_patients`."""
+    return fit_patients(model, [subject], starts, rounds)[0]
 
 
-def individual_fits(
+def fit_patients(
     model: PopulationModel, data: Sequence[Subject], starts: int = 4, rounds: int = 40
 ) -> tuple[IndividualFit, ...]:
     """Most probable individual parameters of each subject (MAP, empirical Bayes), and how sure they are (Laplace).

@@ -7,14 +7,14 @@ import numpy as np
 from scipy.special import gammaln
 
 from ...model.endpoints import Visits
-from ...model.imwg import Markers, judge
+from ...model.imwg import Markers, assess_response
 from ...model.simulate import Solver, simulate
 from ...model.solution import Solution
 from ...parameters.errors import FitError, RangeError
 from ...parameters.patients import draw
 from ...parameters.units import DAYS_PER_MONTH
 from .data import Subject
-from .map_fit import IndividualFit, individual_fits
+from .map_fit import IndividualFit, fit_patients
 from .mechanistic import covariance, mechanistic, on_days, with_immunity
 from .structure import PopulationModel
 
@@ -51,7 +51,7 @@ def marker_of(subject: Subject) -> str:
     return next((kind for kind in ("m_protein", "flc") if kind in set(subject.kind)), "")
 
 
-def markers_ahead(
+def future_markers(
     course: Solution, columns: Mapping[str, np.ndarray], subject: Subject, future: np.ndarray, errors: np.ndarray
 ) -> Markers:
     """The measurements so far in every row, then simulated visits with the error of the assay (`imwg.measure`)."""
@@ -81,20 +81,20 @@ def measurements(subject: Subject) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return days[keep], subject.value[here[keep]], subject.below[here[keep]]
 
 
-def seen_in_data(subject: Subject) -> float:
+def observed_progression(subject: Subject) -> float:
     """Day of progression that the measurements themselves show and confirm; infinite if they do not."""
     days, value, _ = measurements(subject)
     if len(days) < 3:
         return np.inf
     light = np.array([marker_of(subject) == "flc"])
     values = value[None, :]
-    return float(judge(Markers(days, values, values, np.zeros(values.shape, dtype=bool), light)).shown[0])
+    return float(assess_response(Markers(days, values, values, np.zeros(values.shape, dtype=bool), light)).shown[0])
 
 
 # Model averaging over anti-CAR immunity, and further free parameters.
 
 
-ALSO_OPEN = (
+FURTHER_FREE = (
     "density_bcma", "k_relaxation_density", "k_exhaustion", "fraction_engrafted", "host_after_lymphodepletion",
     "k_recovery_host",
 )  # fmt: skip
@@ -103,14 +103,14 @@ both the data and the day of progression."""
 UNLIKELY = 9.0
 """Log odds at which immunity, or its absence, is left out."""
 
-Way = tuple[PopulationModel, IndividualFit, float]
+ImmunityHypothesis = tuple[PopulationModel, IndividualFit, float]
 """A model with or without immunity, the fit of a patient by it, and its probability."""
 
 
 def wider(model: PopulationModel) -> PopulationModel:
-    """The model with `ALSO_OPEN` among its individual parameters, as they are in the calibrated population."""
+    """The model with `FURTHER_FREE` among its individual parameters, as they are in the calibrated population."""
     structure = mechanistic(model)
-    more = tuple(name for name in ALSO_OPEN if name not in structure.ids)
+    more = tuple(name for name in FURTHER_FREE if name not in structure.ids)
     if not more:
         return model
     n = len(structure.ids)
@@ -121,7 +121,7 @@ def wider(model: PopulationModel) -> PopulationModel:
     return replace(model, structure=replace(structure, ids=(*structure.ids, *more)), typical=typical, omega=omega)
 
 
-def likely_ways(model: PopulationModel, subjects: Sequence[Subject]) -> list[list[Way]]:
+def weigh_immunity(model: PopulationModel, subjects: Sequence[Subject]) -> list[list[ImmunityHypothesis]]:
     """For every patient the model without and with immunity against the CAR, the more probable first.
 
     The probability is the share of the population times the marginal likelihood by Laplace's method (Tierney and Kadane
@@ -129,7 +129,7 @@ def likely_ways(model: PopulationModel, subjects: Sequence[Subject]) -> list[lis
     """
     ways = [with_immunity(model, immune) for immune in (False, True)]
     ways = [way for way in ways if share_of(way) > 0.0]
-    fits = [individual_fits(way, subjects) for way in ways]
+    fits = [fit_patients(way, subjects) for way in ways]
     free = model.free
     weighted = []
     for k in range(len(subjects)):
@@ -154,7 +154,7 @@ def share_of(way: PopulationModel) -> float:
 
 FREEDOM = 5.0
 """Degrees of freedom of a proposal: its tails are heavier than those of what it approximates."""
-WIDER = 1.3
+PROPOSAL_INFLATION = 1.3
 """Factor on the covariance of a proposal, for the same reason."""
 
 Proposal = tuple[np.ndarray, np.ndarray]
@@ -223,7 +223,7 @@ def adapted(points: np.ndarray, log_weight: np.ndarray) -> Proposal:
     centre = weight @ points
     apart = points - centre
     covariance = (weight[:, None] * apart).T @ apart
-    return centre, WIDER * covariance + 1e-8 * np.eye(dim)
+    return centre, PROPOSAL_INFLATION * covariance + 1e-8 * np.eye(dim)
 
 
 MONTHS, EVERY = 60.0, 28.0
@@ -344,9 +344,9 @@ def predict_progression(
     Adaptive importance sampling (Cornuet, Marin, Mira and Robert 2012): the first round draws from a Student density
     around the most probable parameters, as wide as their Laplace covariance; later ones around the weighted draws of
     the rounds before. A draw is weighted by prior and likelihood over the mixture of all proposals. Further parameters
-    join those of the fit (`wider`), and the model with and without anti-CAR immunity is averaged (`likely_ways`). All
-    other between-patient variability, traits included, is drawn as in the population. Each draw has two branches, of a
-    tumour that comes back and of one that was eradicated.
+    join those of the fit (`wider`), and the model with and without anti-CAR immunity is averaged (`weigh_immunity`).
+    All other between-patient variability, traits included, is drawn as in the population. Each draw has two branches,
+    of a tumour that comes back and of one that was eradicated.
 
     Progression is by the criteria of the International Myeloma Working Group (Kumar 2016) on the marker that was
     measured: the measurements so far, then simulated visits `every` so many days with the error of the assay. Where no
@@ -400,7 +400,7 @@ def predict_progression(
         raise RangeError(f"subject {subject.id}: last measurement on day {last:g}; follow up beyond {months:g} months.")
     rng, solver = np.random.default_rng(seed), solver or Solver(rtol=1e-5)
     parts, logs = [], []
-    for way, fit, _ in likely_ways(model, [subject])[0]:
+    for way, fit, _ in weigh_immunity(model, [subject])[0]:
         sample, log_weight = _sampled(way, fit, draws, rounds, visits, solver, rng)
         parts.append(sample)
         logs.append(log_weight + np.log(share_of(way)) - np.log(len(log_weight)))
@@ -414,7 +414,7 @@ def predict_progression(
     return Progression(
         subject=subject.id,
         last=last,
-        seen=seen_in_data(subject),
+        seen=observed_progression(subject),
         days=np.concatenate([part.days for part in parts], axis=1).ravel(),
         weight=(weight * branch).ravel(),
         until=visits.until,
@@ -439,7 +439,7 @@ def _sampled(
     Roberts, Gelman and Gilks (1997) found best (resample-move, Gilks and Berzuini 2001).
     """
     free = model.free
-    proposals: list[Proposal] = [(np.log(fit.values)[free], WIDER * fit.covariance[np.ix_(free, free)])]
+    proposals: list[Proposal] = [(np.log(fit.values)[free], PROPOSAL_INFLATION * fit.covariance[np.ix_(free, free)])]
     nothing = np.empty((2, 0))
     sample = _Draws(np.empty((0, int(free.sum()))), nothing, nothing, mechanistic(model).immune)
     while True:
@@ -454,7 +454,7 @@ def _sampled(
     evidence = np.logaddexp.reduce(log_weight) - np.log(len(log_weight))
     chosen = rng.choice(len(log_weight), size=draws, p=normalised(log_weight))
     moved = sample.rows(chosen)
-    root = np.linalg.cholesky(proposals[-1][1]) * 2.38 / np.sqrt(WIDER * moved.points.shape[1])
+    root = np.linalg.cholesky(proposals[-1][1]) * 2.38 / np.sqrt(PROPOSAL_INFLATION * moved.points.shape[1])
     for _ in range(MOVES):
         points = moved.points + rng.standard_normal(moved.points.shape) @ root.T
         tried = _round(model, fit.subject, points, visits, solver, rng)
@@ -489,7 +489,7 @@ def _round(
     for branch, course in enumerate(branches(solution, columns)):
         expected = structure.observe(course, columns, rows, subject)
         target[branch, rows] = prior[rows] + share[branch, rows] + _log_likelihood(model, subject, expected)
-        progressed[branch, rows] = judge(markers_ahead(course, columns, subject, future, errors)).shown[rows]
+        progressed[branch, rows] = assess_response(future_markers(course, columns, subject, future, errors)).shown[rows]
     return _Draws(points, target, progressed, structure.immune)
 
 

@@ -19,7 +19,7 @@ from ...parameters.errors import FitError, InputError, RangeError
 from ...parameters.units import DAYS_PER_MONTH
 from ..calibration.likelihood import UNKNOWN_N
 from ..calibration.predictions import SUSTAINED_MONTHS, can_predict
-from ..observations import Item, Study
+from ..observations import Observation, Study
 
 # Prevalence weights: the prevalence of each plausible patient that makes the virtual trial reproduce the reports.
 #
@@ -243,7 +243,7 @@ class Share:
     """
 
     study: str
-    item: Item
+    item: Observation
     holds: np.ndarray
     group: np.ndarray
     reported: float
@@ -261,12 +261,12 @@ class LeftOut:
     """A reported result that is not asked of the weights, and why."""
 
     study: str
-    item: Item
+    item: Observation
     reason: str
 
 
-def shares_of(
-    results: Iterable[tuple[Study, Item]], outcome: Outcomes
+def targets_of(
+    results: Iterable[tuple[Study, Observation]], outcome: Outcomes
 ) -> tuple[tuple[Share, ...], tuple[LeftOut, ...]]:
     """The results of an arm as shares of its virtual patients, and those that are none.
 
@@ -290,7 +290,7 @@ def shares_of(
     return tuple(shares), tuple(left)
 
 
-def weigh_shares(shares: Sequence[Share], base: np.ndarray, targets: ArrayLike | None = None) -> Prevalence:
+def weigh_targets(shares: Sequence[Share], base: np.ndarray, targets: ArrayLike | None = None) -> Prevalence:
     """Prevalence weights for which the shares are as reported, or as in `targets`.
 
     A share s within a group is met where the mean of `holds - s group` is zero. That is divided by the group's share
@@ -307,7 +307,7 @@ def weigh_shares(shares: Sequence[Share], base: np.ndarray, targets: ArrayLike |
     )  # fmt: skip
 
 
-def _why_not(item: Item, outcome: Outcomes) -> str:
+def _why_not(item: Observation, outcome: Outcomes) -> str:
     if item.endpoint in {"expansion_split", "function_threshold"}:
         return "a comparison or a threshold is not a share of patients"
     if not item.weight:
@@ -320,7 +320,7 @@ def _why_not(item: Item, outcome: Outcomes) -> str:
     return ""
 
 
-def _reported(item: Item) -> tuple[float, float]:
+def _reported(item: Observation) -> tuple[float, float]:
     """The share and its sampling error: of a median 1/2 and 0.5 / sqrt(n), as if no patient were censored before it.
 
     Of a proportion it is binomial with one success and one failure added (Laplace), so that 100 % of 14 has an error;
@@ -352,16 +352,16 @@ def _event_day(outcome: Outcomes) -> np.ndarray:
     return np.minimum(outcome.progression("expected"), outcome.death)
 
 
-def _event_by(item: Item, outcome: Outcomes) -> _Counted:
+def _event_by(item: Observation, outcome: Outcomes) -> _Counted:
     """Progression or death by the reported median, or by the bound beyond which it lies."""
     return _of_all(_event_day(outcome) <= (item.value or item.low or 0.0) * DAYS_PER_MONTH)
 
 
-def _event_free(item: Item, outcome: Outcomes) -> _Counted:
+def _event_free(item: Observation, outcome: Outcomes) -> _Counted:
     return _of_all(_event_day(outcome) > (item.time_months or 0.0) * DAYS_PER_MONTH)
 
 
-def _response_over_by(item: Item, outcome: Outcomes) -> _Counted:
+def _response_over_by(item: Observation, outcome: Outcomes) -> _Counted:
     """Response over by the reported median, among responders as `Outcomes.duration_of_response` has them."""
     first = np.stack([response.first_response for response in outcome.responses])
     day = _event_day(outcome)
@@ -370,7 +370,7 @@ def _response_over_by(item: Item, outcome: Outcomes) -> _Counted:
     return length <= (item.value or item.low or 0.0) * DAYS_PER_MONTH, group
 
 
-def _gone_by(item: Item, outcome: Outcomes) -> _Counted:
+def _gone_by(item: Observation, outcome: Outcomes) -> _Counted:
     """Last detection by the reported median, in responders whose response is sustained or not."""
     sustained = outcome.progression() / DAYS_PER_MONTH >= SUSTAINED_MONTHS
     group = outcome.best >= PR
@@ -381,14 +381,14 @@ def _gone_by(item: Item, outcome: Outcomes) -> _Counted:
     return outcome.persistence <= (item.value or 0.0), group
 
 
-def _density_at_progression(item: Item, outcome: Outcomes) -> _Counted:
+def _density_at_progression(item: Observation, outcome: Outcomes) -> _Counted:
     """Density at or below the reported median at progression, among responders who progress within follow-up."""
     came_back = np.isfinite(outcome.density_at_progression) & (outcome.best[0] >= PR)
     below = np.nan_to_num(outcome.density_at_progression, nan=np.inf) <= (item.value or 0.0)
     return np.stack([below, below]), np.stack([came_back, np.zeros_like(came_back)])
 
 
-_COUNTED: dict[str, Callable[[Item, Outcomes], _Counted]] = {
+_COUNTED: dict[str, Callable[[Observation, Outcomes], _Counted]] = {
     "orr": lambda item, outcome: _of_all(outcome.best >= PR),
     "cr_rate": lambda item, outcome: _of_all(outcome.best >= CR),
     "scr_rate": lambda item, outcome: _of_all(outcome.best >= CR),

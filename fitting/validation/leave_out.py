@@ -15,7 +15,7 @@ from scipy.stats import beta
 from ...parameters.errors import RangeError
 from ..calibration.convergence import PARETO_LIMIT, pareto_smoothed
 from ..calibration.smc import SmcSettings, sample_smc
-from ..observations import Item
+from ..observations import Observation
 from ..posterior import interval
 from .synthetic import HELD, draw_values, probability
 
@@ -155,7 +155,7 @@ def coverage_of(predictions: Sequence[Prediction]) -> tuple[Coverage, ...]:
 
 def leave_one_out(
     studies: Sequence[str],
-    items: Sequence[Item],
+    items: Sequence[Observation],
     log_likelihoods: LogLikelihoods,
     models: Callable[[np.ndarray], np.ndarray],
     draws: np.ndarray,
@@ -211,7 +211,7 @@ def _smc(numbers: int, seed: int) -> Sample:
     return lambda log_likelihood, _: sample_smc(log_likelihood, numbers, SmcSettings(seed=seed)).points
 
 
-def predicted(study: str, item: Item, models: np.ndarray, rng: np.random.Generator) -> Prediction:
+def predicted(study: str, item: Observation, models: np.ndarray, rng: np.random.Generator) -> Prediction:
     """Judge a report by model values (m,), equally likely; the sampling error of the trial is added here."""
     typical = None if np.isnan(models).all() else float(np.nanmedian(models))
     if item.kind in HELD or item.kind == "direction":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...parameters.errors import RangeError
-from ..observations import Item
+from ..observations import Observation
 from ..posterior import interval
 from .leave_out import Coverage, LogLikelihoods, Noise
 from .simulation_based import Sampler, smc_sampler
@@ -22,7 +22,7 @@ LEVELS = (0.5, 0.95)
 
 
 @dataclass(frozen=True)
-class Recovered:
+class ParameterRecovery:
     """How one number was found again.
 
     Attributes
@@ -46,7 +46,7 @@ class Recovered:
 class Recovery:
     """All numbers over all repeats; `held` are the ids of results that stayed as reported at least once."""
 
-    numbers: tuple[Recovered, ...]
+    numbers: tuple[ParameterRecovery, ...]
     repeats: int
     held: tuple[str, ...]
 
@@ -63,16 +63,16 @@ class Recovery:
         )
 
     @property
-    def worst(self) -> Recovered:
+    def worst(self) -> ParameterRecovery:
         """The number whose 95 % intervals held the truth least often."""
         return min(self.numbers, key=lambda number: number.inside[-1])
 
 
 def simulate_and_recover(
     names: Sequence[str],
-    items: Sequence[Item],
+    items: Sequence[Observation],
     models: Callable[[np.ndarray], np.ndarray],
-    likelihood_of: Callable[[Sequence[Item]], LogLikelihoods],
+    likelihood_of: Callable[[Sequence[Observation]], LogLikelihoods],
     truths: np.ndarray,
     *,
     repeats: int = 50,
@@ -117,7 +117,7 @@ def simulate_and_recover(
     bias, spread = np.mean(scores, axis=0), np.std(scores, axis=0)
     shrinkage = 1.0 - np.mean(variances, axis=0)
     numbers = tuple(
-        Recovered(
+        ParameterRecovery(
             name, tuple(int(count) for count in inside[:, j]), float(bias[j]), float(spread[j]), float(shrinkage[j])
         )
         for j, name in enumerate(names)

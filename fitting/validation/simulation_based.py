@@ -16,7 +16,7 @@ from scipy.stats import binom, chi2
 from ...parameters.errors import FitError, RangeError
 from ..calibration.search_space import REACH
 from ..calibration.smc import SmcSettings, sample_smc
-from ..observations import Item
+from ..observations import Observation
 from .leave_out import LogLikelihoods, Noise
 from .synthetic import HELD, synthesise
 
@@ -109,9 +109,9 @@ def ecdf_band(repeats: int, draws: int, level: float = 0.95, simulations: int = 
 
 def simulation_based_calibration(
     names: Sequence[str],
-    items: Sequence[Item],
+    items: Sequence[Observation],
     models: Callable[[np.ndarray], np.ndarray],
-    likelihood_of: Callable[[Sequence[Item]], LogLikelihoods],
+    likelihood_of: Callable[[Sequence[Observation]], LogLikelihoods],
     *,
     repeats: int = 100,
     draws: int = 99,
@@ -176,9 +176,9 @@ def _rank(values: np.ndarray, truth: float, rng: np.random.Generator) -> int:
 
 
 def _truth(
-    items: Sequence[Item], models: Callable[[np.ndarray], np.ndarray], size: int, prior_sd: float, noise: Noise | None,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, tuple[Item, ...], int]:  # fmt: skip
+    items: Sequence[Observation], models: Callable[[np.ndarray], np.ndarray], size: int, prior_sd: float,
+    noise: Noise | None, rng: np.random.Generator,
+) -> tuple[np.ndarray, tuple[Observation, ...], int]:  # fmt: skip
     """A point in units of the prior, the reports that follow from it, and how many points were tried."""
     for tried in range(1, MOST_TRIES + 1):
         truth = rng.standard_normal(size)

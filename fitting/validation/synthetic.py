@@ -16,7 +16,7 @@ import numpy as np
 
 from ...parameters.errors import FitError
 from ..calibration.likelihood import MEDIAN_FACTOR, UNKNOWN_N, cloglog, log_error, log_likelihoods, rate_error
-from ..observations import Item
+from ..observations import Observation
 
 ONE_SIDED = ("median_not_reached", "direction", "split", "ceiling", "range")
 """Kinds whose likelihood is the probability that what was reported holds."""
@@ -39,12 +39,12 @@ class Synthetic:
         Ids of results that would not have been found, and whose opposite cannot be reported.
     """
 
-    items: tuple[Item, ...]
+    items: tuple[Observation, ...]
     failed: tuple[str, ...]
 
 
 def synthesise(
-    items: Sequence[Item], models: np.ndarray, rng: np.random.Generator, *, tempered: bool = False
+    items: Sequence[Observation], models: np.ndarray, rng: np.random.Generator, *, tempered: bool = False
 ) -> Synthetic:
     """Draw all reports from the model's values (items,), in the units of the reports.
 
@@ -60,7 +60,9 @@ def synthesise(
     return Synthetic(tuple(drawn), tuple(failed))
 
 
-def synthetic(item: Item, model: float, rng: np.random.Generator, *, tempered: bool = False) -> Item | None:
+def synthetic(
+    item: Observation, model: float, rng: np.random.Generator, *, tempered: bool = False
+) -> Observation | None:
     """Draw one report; None if the model has no value, or the result fails and its opposite cannot be reported."""
     if math.isnan(model) or (math.isinf(model) and item.kind not in ONE_SIDED):
         return None
@@ -78,7 +80,9 @@ def synthetic(item: Item, model: float, rng: np.random.Generator, *, tempered: b
     return with_value(item, value, tempered=tempered)
 
 
-def draw_values(item: Item, models: np.ndarray, rng: np.random.Generator, *, tempered: bool = False) -> np.ndarray:
+def draw_values(
+    item: Observation, models: np.ndarray, rng: np.random.Generator, *, tempered: bool = False
+) -> np.ndarray:
     """Values that trials would report, one for each model value (m,), both in the unit of the report.
 
     For a median that was not reached: the median that would be found with follow-up without end. NaN stays NaN.
@@ -109,14 +113,14 @@ def draw_values(item: Item, models: np.ndarray, rng: np.random.Generator, *, tem
     return np.where(np.isnan(models), np.nan, values)
 
 
-def probability(item: Item, models: np.ndarray) -> np.ndarray:
+def probability(item: Observation, models: np.ndarray) -> np.ndarray:
     """Probability (m,) that a yes-or-no result is found as it was reported, at model values (m,)."""
     if item.kind not in ONE_SIDED:
         raise FitError(f"item '{item.id}': kind = '{item.kind}' is a number, not something that holds or fails.")
     return np.exp(log_likelihoods(item, np.asarray(models, dtype=float)))
 
 
-def with_value(item: Item, value: float, *, tempered: bool = False) -> Item:
+def with_value(item: Observation, value: float, *, tempered: bool = False) -> Observation:
     """The report with another value, in its unit, and its interval moved to it with the same relative width.
 
     A percentage gets its events, and Wilson's interval (1927) for its number of patients, at the level of the original.
@@ -138,12 +142,12 @@ def with_value(item: Item, value: float, *, tempered: bool = False) -> Item:
     return item.model_copy(update={"value": value, **scaled})
 
 
-def _patients(item: Item, tempered: bool) -> int:
+def _patients(item: Observation, tempered: bool) -> int:
     n = item.n or UNKNOWN_N
     return max(round(item.weight * n), 1) if tempered else n
 
 
-def _rate_errors(item: Item, models: np.ndarray) -> np.ndarray:
+def _rate_errors(item: Observation, models: np.ndarray) -> np.ndarray:
     """Error of a survival rate: from its interval, which moves with it, or from n at the rate that is true."""
     if item.low is not None and item.high is not None and item.low > 0:
         return np.full(models.shape, rate_error(item))
@@ -153,7 +157,7 @@ def _rate_errors(item: Item, models: np.ndarray) -> np.ndarray:
     )
 
 
-def _log_errors(item: Item) -> tuple[float, float]:
+def _log_errors(item: Observation) -> tuple[float, float]:
     """Errors of the log of a value towards models above and below it."""
     if item.kind == "median_not_reached":
         error = MEDIAN_FACTOR / math.sqrt(item.n or 1)
@@ -171,7 +175,7 @@ def _around(value: float, bounds: dict[str, float | None]) -> dict[str, float | 
     return {"low": None if low is None else min(low, value), "high": None if high is None else max(high, value)}
 
 
-def _wilson(item: Item, hits: int, n: int) -> dict[str, float]:
+def _wilson(item: Observation, hits: int, n: int) -> dict[str, float]:
     """Score interval of a share, in percent."""
     level = float(item.interval.partition("%")[0]) if item.interval.endswith("% CI") else 95.0
     z = NormalDist().inv_cdf(0.5 + level / 200.0)
@@ -182,11 +186,11 @@ def _wilson(item: Item, hits: int, n: int) -> dict[str, float]:
     return {"low": 100.0 * low, "high": 100.0 * high}
 
 
-def _opposite(item: Item) -> str:
+def _opposite(item: Observation) -> str:
     return "less" if item.sense == "more" else "more"
 
 
-def _tempered(item: Item, holds: np.ndarray, tempered: bool) -> np.ndarray:
+def _tempered(item: Observation, holds: np.ndarray, tempered: bool) -> np.ndarray:
     """Probability that goes with the weighted likelihood: for a direction, both outcomes to the power of the weight."""
     if not tempered:
         return holds

@@ -10,11 +10,11 @@ from ...model.simulate import Solver
 from ...parameters.errors import EvidenceError, FileError, RangeError
 from ...parameters.parameter_set import ParameterSet
 from ..calibration.calibration import Calibration
-from ..calibration.likelihood import ItemMatch
+from ..calibration.likelihood import ObservationMatch
 from ..calibration.predictions import can_predict
 from ..calibration.problem import compare
 from ..fit_table import FitRow, fit_rows, model_numbers
-from ..observations import Item, Study
+from ..observations import Observation, Study
 from ..posterior import Sizes, over_posterior
 from ..studies import read_studies, read_study
 from .leave_out import Coverage, Prediction, coverage_of, predicted
@@ -95,7 +95,7 @@ def already_used(studies: Iterable[Study], calibration: Calibration, shipped: It
     return tuple(warnings)
 
 
-def _words(item: Item) -> tuple[str, float | None]:
+def _words(item: Observation) -> tuple[str, float | None]:
     return " ".join(item.quote.lower().split()), item.value if item.value is not None else item.low
 
 
@@ -157,7 +157,7 @@ def validate_user_evidence(
         )
     solver = solver or Solver(rtol=1e-4, workers=1)
 
-    def matches(parameters: ParameterSet, patients: int) -> tuple[ItemMatch, ...]:
+    def matches(parameters: ParameterSet, patients: int) -> tuple[ObservationMatch, ...]:
         return compare(
             parameters, chosen, n=patients, seed=sizes.seed, solver=solver, roles=(_ROLE,), sequences=True
         )  # fmt: skip

@@ -15,7 +15,7 @@ from scipy.integrate import solve_ivp
 from sympy.printing.pycode import PythonCodePrinter
 
 from ...parameters.errors import SimulationError
-from ..myeloma import cast_of
+from ..myeloma import assemble
 from ..pharmacokinetics import exponentials
 from ..regimens.regimen import Bolus, Dose, Infusion, Regimen
 from ..system.system import System
@@ -53,7 +53,7 @@ def referee(
     SimulationError
         If scipy gives up.
     """
-    patient_equations = Equations(system or cast_of(regimen).system, patients, patient)
+    patient_equations = Equations(system or assemble(regimen).system, patients, patient)
     states = patient_equations.integrate(regimen, np.asarray(times, dtype=float), method, rtol)
     return patient_equations.named(regimen, np.asarray(times, dtype=float), states)
 
@@ -177,7 +177,7 @@ class Equations:
 
     def cells(self, regimen: Regimen, day: float) -> np.ndarray:
         """What the cells given on a day add to the states: cells per microlitre of blood."""
-        jump, cast = np.zeros(self.sizes[0]), cast_of(regimen)
+        jump, cast = np.zeros(self.sizes[0]), assemble(regimen)
         for dose in regimen.doses:
             if dose.day == day and isinstance(dose, Bolus) and dose.therapy not in self.levels.drugs:
                 place = [state.name for state in self.system.states].index(f"infused{cast.suffix(0, dose)}")

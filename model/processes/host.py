@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import sympy
 
-from ..car_t_course import Cells
+from ..car_t_course import CarTCourse
 from ..system.system import Flow, Quantity, State, parameter, saturating, total
 
 _LEFT = parameter("host_after_lymphodepletion")
@@ -21,7 +21,7 @@ TIRED = State(
 )  # fmt: skip
 
 
-def immunities(courses: Sequence[Cells]) -> tuple[State, ...]:
+def immunities(courses: Sequence[CarTCourse]) -> tuple[State, ...]:
     """Immunity against each family of binders."""
     endings = dict.fromkeys(cells.immunity for cells in courses)
     return tuple(
@@ -36,7 +36,7 @@ def working() -> Quantity:
     return Quantity("host_working", "cell/uL", "host T cells that an antibody can redirect", able, "L_\\mathrm{w}")
 
 
-def flows(courses: Sequence[Cells], redirected: sympy.Expr, depleted: sympy.Expr) -> tuple[Flow, ...]:
+def flows(courses: Sequence[CarTCourse], redirected: sympy.Expr, depleted: sympy.Expr) -> tuple[Flow, ...]:
     """Gompertz recovery of host lymphocytes (Kimmel 2021), their exhaustion under antibodies that redirect them, drugs
     that deplete them, rejection of a donor's cells, and clearance of CAR-T cells by immunity against their binder.
     """
@@ -54,13 +54,13 @@ def flows(courses: Sequence[Cells], redirected: sympy.Expr, depleted: sympy.Expr
         ending = state.name.removeprefix("immunity")
         family = [cells for cells in courses if cells.immunity == ending]
         prone = parameter(f"immunogenic{ending}") * parameter("k_rise_immunity")
-        rise = prone * saturating(total([cells.own("cells") for cells in family]), parameter("half_immunity"))
+        rise = prone * saturating(total([cells.parameter("cells") for cells in family]), parameter("half_immunity"))
         host_flows.append(Flow(f"rise of anti-CAR {state.name}", rise * (1 - state.symbol), into=state))
         fade = parameter("k_decay_immunity") * state.symbol
         host_flows.append(Flow(f"decay of anti-CAR {state.name}", fade, out_of=state))
     for cells in courses:
         clearance = parameter("k_clearance_immunity") * parameter(f"immunity{cells.immunity}")
-        rejection = cells.own("k_rejection_host") * saturating(host, parameter("host_capacity"))
+        rejection = cells.parameter("k_rejection_host") * saturating(host, parameter("host_capacity"))
         for pool in cells.engrafted:
             host_flows.append(
                 Flow(f"clearance of {pool.name} by the host", (clearance + rejection) * pool.symbol, out_of=pool)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import sympy
 
-from ..car_t_course import Cells
+from ..car_t_course import CarTCourse
 from ..system.system import Flow, Quantity, State, parameter, saturating, total
 from ..therapy import Attack, Therapy
 from .antigen import Axis
@@ -21,7 +21,7 @@ ONE = sympy.Integer(1)
 
 
 @dataclass(frozen=True)
-class Assault:
+class KillingMechanism:
     """A killing mechanism: its rate on cells that it reaches fully, and the antigens through which it acts.
 
     `share` is the fraction of the tumour that it can kill at all (sensitive, irradiated).
@@ -41,11 +41,11 @@ class Assault:
         return self.attacker.graded(axes) if self.attacker else ()
 
 
-def of_cells(courses: Sequence[Cells]) -> tuple[Assault, ...]:
+def from_car_t(courses: Sequence[CarTCourse]) -> tuple[KillingMechanism, ...]:
     """Killing by CAR-T cells."""
     return tuple(
-        Assault(
-            cells.own("kill_pressure"),
+        KillingMechanism(
+            cells.parameter("kill_pressure"),
             Attacker(
                 cells.antigens, cells.suffix, f"half_density_kill{cells.suffix}", "hill_density", "engagement_gain"
             ),
@@ -58,7 +58,7 @@ def _killing(drugs: Sequence[Therapy]) -> list[tuple[Therapy, Attack]]:
     return [(drug, attack) for drug in drugs for attack in drug.attacks if attack.means != "lymphocytes"]
 
 
-def of_drugs(drugs: Sequence[Therapy]) -> tuple[Assault, ...]:
+def of_drugs(drugs: Sequence[Therapy]) -> tuple[KillingMechanism, ...]:
     """Killing by drugs."""
     assaults = []
     for drug, attack in _killing(drugs):
@@ -73,7 +73,7 @@ def of_drugs(drugs: Sequence[Therapy]) -> tuple[Assault, ...]:
             attacker = Attacker(
                 attack.antigens, f"_{drug.key}", half, "hill_density_antibody", "engagement_gain_antibody"
             )
-        assaults.append(Assault(parameter(f"pressure_{drug.key}"), attacker, share))
+        assaults.append(KillingMechanism(parameter(f"pressure_{drug.key}"), attacker, share))
     return tuple(assaults)
 
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import sympy
 
-from ..car_t_course import Cells
+from ..car_t_course import CarTCourse
 from ..system.system import Flow, Quantity, parameter, saturating, total
 from .antigen import Axis, CellLine, having
 from .antigen_response import load
-from .killing import Assault
+from .killing import KillingMechanism
 
 # Tumour growth of given patients; `burden` has the same law in symbols (Richards 1959).
 
@@ -71,7 +71,7 @@ def burden(axes: Sequence[Axis], lines: Sequence[CellLine]) -> tuple[Quantity, .
 
 
 def seen(
-    courses: Sequence[Cells], assaults: Sequence[Assault], axes: Sequence[Axis], lines: Sequence[CellLine]
+    courses: Sequence[CarTCourse], assaults: Sequence[KillingMechanism], axes: Sequence[Axis], lines: Sequence[CellLine]
 ) -> tuple[Quantity, ...]:
     """Antigen exposure of each course of CAR-T cells and of each antibody."""
     quantities = []
@@ -97,22 +97,23 @@ def seen(
     return tuple(quantities)
 
 
-def kill_pressure(courses: Sequence[Cells]) -> tuple[Quantity, ...]:
+def kill_pressure(courses: Sequence[CarTCourse]) -> tuple[Quantity, ...]:
     """Killing of a fully susceptible cell by each course: limited by engaged CAR-T cells per tumour cell, and lowered
     by suppression. All courses share the tumour cells that they engage.
     """
     crowd = parameter("half_kill") + parameter("tumour") / parameter("engagement_volume")
-    everyone = total([cells.own("engaged") for cells in courses])
+    everyone = total([cells.parameter("engaged") for cells in courses])
     return tuple(
         Quantity(
             f"kill_pressure{cells.suffix}", "1/day", "rate at which a fully susceptible tumour cell is killed",
-            cells.own("k_kill_max") / (1 + parameter("suppression")) * cells.own("engaged") / (everyone + crowd), "h",
+            cells.parameter("k_kill_max") / (1 + parameter("suppression")) * cells.parameter("engaged") / (everyone +
+            crowd), "h",
         )
         for cells in courses
     )  # fmt: skip
 
 
-def hazards(assaults: Sequence[Assault], axes: Sequence[Axis]) -> tuple[Quantity, ...]:
+def hazards(assaults: Sequence[KillingMechanism], axes: Sequence[Axis]) -> tuple[Quantity, ...]:
     """Killing rates that many cell lines share: of all, and of all with a place on one axis."""
     nowhere = (0,) * len(axes)
     plain = [assault.on(axes, nowhere) for assault in assaults if not assault.graded(axes)]
@@ -128,7 +129,7 @@ def hazards(assaults: Sequence[Assault], axes: Sequence[Axis]) -> tuple[Quantity
 
 
 def flows(
-    assaults: Sequence[Assault], axes: Sequence[Axis], lines: Sequence[CellLine], shared: Sequence[Quantity]
+    assaults: Sequence[KillingMechanism], axes: Sequence[Axis], lines: Sequence[CellLine], shared: Sequence[Quantity]
 ) -> tuple[Flow, ...]:
     """Growth and killing of every cell line; `shared` are its `hazards`."""
     known = {quantity.name: quantity.symbol for quantity in shared}

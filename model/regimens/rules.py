@@ -36,7 +36,7 @@ import numpy as np
 
 from ...parameters.errors import InputError, RangeError, RegimenError, unknown
 from ...parameters.patients import Draws
-from ..imwg import CATEGORIES, Response, judge, measure
+from ..imwg import CATEGORIES, Response, assess_response, measure
 from ..therapy import read_therapies
 from .regimen import Regimen
 
@@ -218,7 +218,7 @@ def _judged(says: Callable[[Response], np.ndarray]) -> Condition:
             patients = {name: values[rows] for name, values in look.patients.items()}
             m_protein, tumour = (np.nan_to_num(look.values[name][rows, first:]) for name in MARKERS)
             markers = measure(days, m_protein, tumour, patients, _without_errors(len(tumour), len(days)))
-            satisfied[rows] = says(judge(markers))
+            satisfied[rows] = says(assess_response(markers))
         return satisfied
 
     return Condition(MARKERS, holds, MARKER_PARAMETERS)

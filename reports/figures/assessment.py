@@ -228,7 +228,7 @@ _VALIDATION_PANEL, _VALIDATION_DOWN, _VALIDATION_GAP, _VALIDATION_ROW_GAP, _VALI
 
 
 def ranks_picture(
-    found: Calibrated,
+    calibrated: Calibrated,
     *,
     shown: int = 30,
     columns: int = 6,
@@ -239,29 +239,29 @@ def ranks_picture(
 
     The log likelihood and the numbers that are furthest from uniform, by the chi-square test of their rank histograms.
     """
-    p_values = found.p_values(_bins(found.draws + 1))
-    order = sorted(found.names[:-1], key=lambda one: p_values[one])
-    panels = [found.names[-1], *order][:shown]
-    low, high = found.band()
-    out = found.outside()
+    p_values = calibrated.p_values(_bins(calibrated.draws + 1))
+    order = sorted(calibrated.names[:-1], key=lambda one: p_values[one])
+    panels = [calibrated.names[-1], *order][:shown]
+    low, high = calibrated.band()
+    out = calibrated.outside()
     rows = math.ceil(len(panels) / columns)
     with house_style():
-        notes = f"{len(found.names) - len(panels)} other numbers are nearer to uniform." if rows else ""
+        notes = f"{len(calibrated.names) - len(panels)} other numbers are nearer to uniform." if rows else ""
         figure = new_figure(
             _VALIDATION_LEFT + columns * (_VALIDATION_PANEL + _VALIDATION_GAP) + 0.1,
             0.75 + rows * (_VALIDATION_DOWN + _VALIDATION_ROW_GAP) + 0.45,
         )
         draw_title(figure, title)
-        for index, one in enumerate(panels):
+        for index, panel in enumerate(panels):
             row, column = divmod(index, columns)
             left, top = (
                 _VALIDATION_LEFT + column * (_VALIDATION_PANEL + _VALIDATION_GAP),
                 0.85 + row * (_VALIDATION_DOWN + _VALIDATION_ROW_GAP),
             )
             axes = axes_at(figure, left, top, _VALIDATION_PANEL, _VALIDATION_DOWN)
-            _draw_ranks(axes, found, one, (low, high), one in out)
-            label = wrapped(one, _VALIDATION_PANEL + 0.1, SMALL_SIZE - 1)
-            colour = _RED if one in out else BLACK
+            _draw_ranks(axes, calibrated, panel, (low, high), panel in out)
+            label = wrapped(panel, _VALIDATION_PANEL + 0.1, SMALL_SIZE - 1)
+            colour = _RED if panel in out else BLACK
             text_at(figure, left, top - 0.03, label, va="bottom", fontsize=SMALL_SIZE - 1, color=colour)
             if column:
                 axes.set_yticklabels([])
@@ -277,11 +277,11 @@ def ranks_picture(
         )
     named = ", ".join(out) or "none"
     alt = (
-        f"{title}. {len(found.ranks)} repeats, {found.draws} draws each. {len(out)} of {len(found.names)} quantities "
-        f"leave the simultaneous 95 % band: {named}."
+        f"{title}. {len(calibrated.ranks)} repeats, {calibrated.draws} draws each. {len(out)} of "
+        f"{len(calibrated.names)} quantities leave the simultaneous 95 % band: {named}."
     )
-    cells = [(one, rank) for one in panels for rank in range(found.draws)]
-    ecdf = {one: found.ecdf(one) for one in panels}
+    cells = [(one, rank) for one in panels for rank in range(calibrated.draws)]
+    ecdf = {one: calibrated.ecdf(one) for one in panels}
     table = {
         "quantity": [one for one, _ in cells], "rank": [rank for _, rank in cells],
         "ecdf": [float(ecdf[one][0][rank]) for one, rank in cells],
@@ -297,15 +297,15 @@ def _bins(ranks: int) -> int:
 
 
 def _draw_ranks(
-    axes: Axes, found: Calibrated, name: str, band: tuple[np.ndarray, np.ndarray], out: bool
+    axes: Axes, calibrated: Calibrated, name: str, band: tuple[np.ndarray, np.ndarray], out: bool
 ) -> None:  # fmt: skip
-    ecdf, uniform = found.ecdf(name)
-    ranks = np.arange(found.draws)
+    ecdf, uniform = calibrated.ecdf(name)
+    ranks = np.arange(calibrated.draws)
     axes.fill_between(ranks, band[0] - uniform, band[1] - uniform, color=LIGHT_GREY, linewidth=0)
     axes.axhline(0.0, color=GREY, linewidth=0.7)
     axes.plot(ranks, ecdf - uniform, color=_RED if out else BLUE, linewidth=1.3)
     most = max(0.3, 1.1 * float(np.abs(ecdf - uniform).max()))
-    axes.set(xlim=(0, found.draws), ylim=(-most, most))
+    axes.set(xlim=(0, calibrated.draws), ylim=(-most, most))
     axes.set_yticks([-0.2, 0.0, 0.2], ["\u22120.2", "0", "0.2"])
     axes.tick_params(labelsize=SMALL_SIZE - 1)
 
@@ -314,7 +314,7 @@ _LINE, _ACROSS = 0.17, 1.75  # inches
 
 
 def recovery_picture(
-    found: Recovery,
+    recovery: Recovery,
     *,
     shown: int = 45,
     name: str = "recovery",
@@ -324,9 +324,9 @@ def recovery_picture(
 
     Those numbers whose coverage is furthest from nominal, lowest first; all of them are in the table of the picture.
     """
-    check_some(found.numbers, "numbers", f"picture {name}")
+    check_some(recovery.numbers, "numbers", f"picture {name}")
     level = LEVELS[-1]
-    away = sorted(found.numbers, key=lambda one: -abs(one.inside[-1] / found.repeats - level))[:shown]
+    away = sorted(recovery.numbers, key=lambda number: -abs(number.inside[-1] / recovery.repeats - level))[:shown]
     rows = sorted(away, key=lambda one: (one.inside[-1], one.inside[0]))
     with house_style():
         left = 0.3 + max(text_width(one.name, SMALL_SIZE) for one in rows)
@@ -336,11 +336,11 @@ def recovery_picture(
         for k, nominal in enumerate(LEVELS):
             axes = axes_at(figure, left + k * (_ACROSS + 0.35), 0.75, _ACROSS, down)
             set_axes(axes, (0.0, 100.0), False, down)
-            low, high = _band(np.array([nominal]), found.repeats)
+            low, high = _band(np.array([nominal]), recovery.repeats)
             axes.axvspan(100 * low[0], 100 * high[0], color=LIGHT_GREY, linewidth=0)
             axes.axvline(100 * nominal, color=DARK_GREY, linewidth=0.9)
             for row, one in enumerate(rows):
-                share = one.inside[k] / found.repeats
+                share = one.inside[k] / recovery.repeats
                 out = not low[0] - 1e-12 <= share <= high[0] + 1e-12
                 axes.plot([100 * share], [_LINE * (row + 0.5)], linestyle="none", marker="D" if out else "o",
                           markersize=4, color=_RED if out else BLUE, clip_on=False)  # fmt: skip
@@ -348,16 +348,17 @@ def recovery_picture(
             axes.set_xlabel("repeats inside, %", fontsize=SMALL_SIZE)
         for row, one in enumerate(rows):
             text_at(figure, left - 0.1, 0.75 + _LINE * (row + 0.5), one.name, va="center", ha="right", color=BLACK)
-        rest = len(found.numbers) - len(rows)
-        words = f"{found.repeats} repeats. Grey: 95 % of counts if intervals are right."
+        rest = len(recovery.numbers) - len(rows)
+        words = f"{recovery.repeats} repeats. Grey: 95 % of counts if intervals are right."
         words += f" {rest} other numbers are nearer to nominal." if rest else ""
         text_at(figure, 0.12, down + 1.4, words)
-    total = "; ".join(one.text for one in found.total())
-    alt = f"{title}. Over all {len(found.numbers)} numbers: {total}. Lowest: {found.worst.name}, {found.worst.inside}."
-    table: dict[str, list[object]] = {"number": [one.name for one in found.numbers]}
+    total = "; ".join(one.text for one in recovery.total())
+    alt = f"{title}. Over all {len(recovery.numbers)} numbers: {total}. Lowest: {recovery.worst.name}, "
+    alt += f"{recovery.worst.inside}."
+    table: dict[str, list[object]] = {"number": [number.name for number in recovery.numbers]}
     for k, nominal in enumerate(LEVELS):
-        table[f"inside_{100 * nominal:.0f}"] = [one.inside[k] for one in found.numbers]
-    table["repeats"] = [found.repeats] * len(found.numbers)
+        table[f"inside_{100 * nominal:.0f}"] = [number.inside[k] for number in recovery.numbers]
+    table["repeats"] = [recovery.repeats] * len(recovery.numbers)
     for field in ("bias", "spread", "shrinkage"):
-        table[field] = [getattr(one, field) for one in found.numbers]
+        table[field] = [getattr(number, field) for number in recovery.numbers]
     return Picture(name=name, title=title, alt=alt, figure=figure, table=table)

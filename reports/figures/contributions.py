@@ -215,7 +215,7 @@ class _Series:
 
 
 def sobol_picture(
-    found: Sobol,
+    sobol: Sobol,
     outputs: Sequence[str] = (),
     *,
     most: int = 8,
@@ -225,14 +225,14 @@ def sobol_picture(
 ) -> Picture:
     """Total and first-order indices of the numbers with the largest total ones; `outputs` or all, one panel each."""
     series = (
-        _Series("total: with all interactions", found.total, found.total_interval, BLUE),
-        _Series("first order: alone", found.first, found.first_interval, ORANGE),
+        _Series("total: with all interactions", sobol.total, sobol.total_interval, BLUE),
+        _Series("first order: alone", sobol.first, sobol.first_interval, ORANGE),
     )
-    return _picture(found, outputs, series, most, name, title, "share of variance", note)
+    return _picture(sobol, outputs, series, most, name, title, "share of variance", note)
 
 
 def morris_picture(
-    found: Morris,
+    morris: Morris,
     outputs: Sequence[str] = (),
     *,
     most: int = 8,
@@ -242,10 +242,10 @@ def morris_picture(
 ) -> Picture:
     """Mean size of the elementary effects, and their SD (interactions and curvature), in the unit of each output."""
     series = (
-        _Series("\u03bc*: mean size of the effect", found.mu_star, found.mu_star_interval, BLUE),
-        _Series("\u03c3: its SD", found.sigma, None, ORANGE),
+        _Series("\u03bc*: mean size of the effect", morris.mu_star, morris.mu_star_interval, BLUE),
+        _Series("\u03c3: its SD", morris.sigma, None, ORANGE),
     )
-    return _picture(found, outputs, series, most, name, title, "effect of the whole range", note)
+    return _picture(morris, outputs, series, most, name, title, "effect of the whole range", note)
 
 
 def _picture(

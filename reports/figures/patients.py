@@ -269,22 +269,22 @@ def observed_picture(points: Sequence[PointsSpec], *, name: str = "observed_pred
         draw_title(figure, title)
         words = "● measured    ▽ below the limit, drawn at the limit    line: observed = predicted"
         text_at(figure, 0.12, 0.36, words)
-        for row, one in enumerate(points):
-            both = np.concatenate([one.value, one.individual, one.typical])
-            both, kind = both[np.isfinite(both) & (both > 0)], replace(one.kind, log=True)
-            seen = one.value[one.value > 0]
+        for row, point in enumerate(points):
+            both = np.concatenate([point.value, point.individual, point.typical])
+            both, kind = both[np.isfinite(both) & (both > 0)], replace(point.kind, log=True)
+            seen = point.value[point.value > 0]
             low = 0.1 * float(seen.min()) if seen.size else 0.1
             for column, (words, predicted) in enumerate(
-                (("typical patient", one.typical), ("this patient", one.individual))
+                (("typical patient", point.typical), ("this patient", point.individual))
             ):
                 axes = axes_at(figure, _POPULATION_LEFT + column * _STEP, _POPULATION_TOP + row * _ROW, _SIDE, _SIDE)
-                axes.set_title(f"{one.kind.label}, {words}")
+                axes.set_title(f"{point.kind.label}, {words}")
                 for which in ("x", "y"):
                     scale(axes, kind, low, float(both.max(initial=1.0)), which=which)
                 axes.axline((low, low), (2 * low, 2 * low), color=GREY, linewidth=1.0, zorder=1)
-                _marks(axes, np.maximum(predicted, 1.1 * low), one.value, one.below)
-                axes.set_xlabel(f"Predicted ({one.kind.unit})")
-                axes.set_ylabel(f"Observed ({one.kind.unit})")
+                _marks(axes, np.maximum(predicted, 1.1 * low), point.value, point.below)
+                axes.set_xlabel(f"Predicted ({point.kind.unit})")
+                axes.set_ylabel(f"Observed ({point.kind.unit})")
     return Picture(name, title, f"{title}. {_words(points)}", figure, _points_table(points))
 
 
@@ -297,21 +297,21 @@ def residual_picture(points: Sequence[PointsSpec], *, name: str = "residuals") -
         draw_title(figure, title)
         words = "● measured    ▽ below the limit: drawn at random from what lies below it    - - 95 % of a normal"
         text_at(figure, 0.12, 0.36, words)
-        for row, one in enumerate(points):
-            largest = max(3.0, float(np.nanmax(np.abs(one.residual), initial=0.0)) * 1.1)
+        for row, point in enumerate(points):
+            largest = max(3.0, float(np.nanmax(np.abs(point.residual), initial=0.0)) * 1.1)
             for column in (0, 1):
                 axes = axes_at(figure, _POPULATION_LEFT + column * _STEP, _POPULATION_TOP + row * _ROW, _SIDE, _SIDE)
-                axes.set_title(f"{one.kind.label}")
+                axes.set_title(f"{point.kind.label}")
                 for at, dashes in ((0.0, "-"), (1.96, (0, (5, 3))), (-1.96, (0, (5, 3)))):
                     axes.axhline(at, color=GREY, linewidth=0.9, linestyle=dashes, zorder=1)
                 axes.set_ylabel("Residual (SD)")
-                axes.set_xlabel("Days since infusion" if column == 0 else f"Predicted ({one.kind.unit})")
-                x = np.maximum(one.day, 0.0) if column == 0 else one.individual
-                if column == 1 and one.kind.log:
+                axes.set_xlabel("Days since infusion" if column == 0 else f"Predicted ({point.kind.unit})")
+                x = np.maximum(point.day, 0.0) if column == 0 else point.individual
+                if column == 1 and point.kind.log:
                     lowest = max(float(x[x > 0].min(initial=1.0)), float(x.max(initial=1.0)) / 1e6)
-                    scale(axes, one.kind, 0.7 * lowest, float(x.max(initial=1.0)), which="x")
+                    scale(axes, point.kind, 0.7 * lowest, float(x.max(initial=1.0)), which="x")
                     x = np.maximum(x, 0.7 * lowest)
-                _marks(axes, x, one.residual, one.below)
+                _marks(axes, x, point.residual, point.below)
                 axes.set_ylim(-largest, largest)
     return Picture(name, title, f"{title}. {_words(points)}", figure, _points_table(points))
 
@@ -324,12 +324,12 @@ def _marks(axes: Axes, x: FloatArray, y: FloatArray, below: FloatArray) -> None:
 
 def _words(points: Sequence[PointsSpec]) -> str:
     told = []
-    for one in points:
-        seen = ~np.asarray(one.below, dtype=bool)
-        mean, sd = float(np.mean(one.residual)), float(np.std(one.residual))
+    for point in points:
+        seen = ~np.asarray(point.below, dtype=bool)
+        mean, sd = float(np.mean(point.residual)), float(np.std(point.residual))
         told.append(
-            f"{one.kind.label}: {int(seen.sum())} measurements and {int((~seen).sum())} below the limit in "
-            f"{len(set(one.subject))} patients; residuals with mean {number_text(mean)} and SD {number_text(sd)}."
+            f"{point.kind.label}: {int(seen.sum())} measurements and {int((~seen).sum())} below the limit in "
+            f"{len(set(point.subject))} patients; residuals with mean {number_text(mean)} and SD {number_text(sd)}."
         )
     return " ".join(told)
 
@@ -338,10 +338,10 @@ def _points_table(points: Sequence[PointsSpec]) -> dict[str, list[object]]:
     table: dict[str, list[object]] = {
         key: [] for key in ("subject", "kind", "day", "value", "below_limit", "individual", "typical", "residual")
     }
-    for one in points:
+    for point in points:
         rows = zip(
-            one.subject, [one.kind.key] * len(one.day), one.day, one.value, np.asarray(one.below, dtype=bool),
-            one.individual, one.typical, one.residual, strict=True,
+            point.subject, [point.kind.key] * len(point.day), point.day, point.value,
+            np.asarray(point.below, dtype=bool), point.individual, point.typical, point.residual, strict=True,
         )  # fmt: skip
         for row in rows:
             for key, cell in zip(table, row, strict=True):

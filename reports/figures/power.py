@@ -200,13 +200,22 @@ def _whiskers(
     )  # fmt: skip
 
 
-def _draw_assurance(axes: Axes, one: AssuranceSpec) -> None:
+def _draw_assurance(axes: Axes, assurance_spec: AssuranceSpec) -> None:
     axes.fill_between(
-        np.asarray(one.sizes, float), _percent(one.spread_low), _percent(one.spread_high), color=VERMILLION,
-        alpha=0.15, linewidth=0, zorder=1,
+        np.asarray(assurance_spec.sizes, float), _percent(assurance_spec.spread_low),
+        _percent(assurance_spec.spread_high), color=VERMILLION, alpha=0.15, linewidth=0, zorder=1,
     )  # fmt: skip
-    axes.plot(one.sizes, _percent(one.assurance), color=VERMILLION, linewidth=1.6, linestyle=(0, (7, 2)), zorder=3)
-    _whiskers(axes, one.sizes, one.assurance, one.low, one.high, VERMILLION, "s")
+    axes.plot(
+        assurance_spec.sizes,
+        _percent(assurance_spec.assurance),
+        color=VERMILLION,
+        linewidth=1.6,
+        linestyle=(0, (7, 2)),
+        zorder=3,
+    )
+    _whiskers(
+        axes, assurance_spec.sizes, assurance_spec.assurance, assurance_spec.low, assurance_spec.high, VERMILLION, "s"
+    )
 
 
 def _draw_size(axes: Axes, size: Size, target: float) -> None:

@@ -17,7 +17,7 @@ from small_experiments import DRAWS, PATIENTS, PER_DRAW, SIZES, experiment, smal
 from perdure.experiments.salvage import SALVAGES
 from perdure.fitting.calibration.calibration import Calibration, read_calibration
 from perdure.fitting.calibration.design import evaluate, prior_points
-from perdure.fitting.calibration.emulator import learn_emulator
+from perdure.fitting.calibration.emulator import train_emulator
 from perdure.fitting.calibration.likelihood import match
 from perdure.fitting.calibration.overall_survival_fit import FREE, gather
 from perdure.fitting.calibration.points import read_points
@@ -29,9 +29,9 @@ from perdure.fitting.calibration.search_space import SearchSpace, joint_space
 from perdure.fitting.calibration.toxicity_fit import ToxicityHierarchy, ToxicityPrior, toxicity_evidence
 from perdure.fitting.fit_table import SEED as FIT_SEED
 from perdure.fitting.fit_table import THERAPY_SEED, FitRow, fit_table, therapy_table
-from perdure.fitting.km_reconstruction import reconstruct
+from perdure.fitting.km_reconstruction import reconstruct_km
 from perdure.fitting.patients.cellular_kinetics import tisagenlecleucel
-from perdure.fitting.patients.data import Subject, read_longitudinal
+from perdure.fitting.patients.data import Subject, read_measurements
 from perdure.fitting.patients.map_fit import individual_fit
 from perdure.fitting.patients.mechanistic import mechanistic_model
 from perdure.fitting.patients.population import fit_population
@@ -379,11 +379,11 @@ def of_lines(comparisons: Sequence[Comparison], *, gains: bool = True) -> dict[s
         "median PFS, months": MEDIAN_PFS, "restricted mean PFS, months": RESTRICTED_YEAR,
     }  # fmt: skip
     for comparison in comparisons:
-        for arm, footing in zip(comparison.arms, comparison.footings, strict=True):
+        for arm, provenance in zip(comparison.arms, comparison.provenance, strict=True):
             own = of_estimates({name: comparison.estimate(arm.name, measure) for name, measure in named.items()})
             if gains:
                 own |= of_estimates({"gain in restricted mean PFS, months": comparison.gain(arm.name, RESTRICTED_YEAR)})
-            own |= {"band": comparison.band(arm.name), "footing": footing.flag}
+            own |= {"band": comparison.band(arm.name), "footing": provenance.flag}
             numbers |= {f"{arm.name}, {key}": value for key, value in own.items()}
     return numbers
 
@@ -472,7 +472,7 @@ def joint_fit() -> Numbers:
     space = SearchSpace(("k_growth_tumour", "ide_cel.half_density_kill"), calibration().parameters())
     problem = Problem(space, studies("crb_401", "karmma"), LikelihoodSizes(20, 20, 20))
     design = evaluate(problem, prior_points(16, space.size, SEED), first_seed=SEED, later=np.zeros(16, dtype=bool))
-    emulator = learn_emulator(problem, design, centre=np.zeros(space.size))
+    emulator = train_emulator(problem, design, centre=np.zeros(space.size))
     some = 0.5 * prior_points(5, space.size, SEED + 1)
     found = search_from(
         list(some[:2]), emulator.log_posterior, emulator.with_gradient, emulator.precision, by_cma=1, evaluations=60
@@ -503,13 +503,13 @@ def reconstruction() -> Numbers:
     """Patients from a digitised curve."""
     months = np.array([0.0, 1, 2, 3, 4, 6, 9, 12, 18, 24])
     percent = np.array([100.0, 97.5, 95, 90, 85, 75, 60, 50, 35, 30])
-    found = reconstruct(months, percent / 100.0, [0.0, 3, 6, 9, 12, 18, 24], [40, 36, 30, 24, 19, 13, 8])
+    found = reconstruct_km(months, percent / 100.0, [0.0, 3, 6, 9, 12, 18, 24], [40, 36, 30, 24, 19, 13, 8])
     return {"curve": of_anything(found)}
 
 
 def own_patients() -> Numbers:
     """One individual fit with its forecast, and a few iterations of a population fit."""
-    model, data = mechanistic_model("ide_cel", "late_line"), read_longitudinal(DATA)
+    model, data = mechanistic_model("ide_cel", "late_line"), read_measurements(DATA)
     fit = individual_fit(model, data.subject("SIM05"), starts=2, rounds=12)
     ahead = predict_progression(model, data.subject("SIM05"), draws=24, rounds=2, months=36.0)
     kinetics, times = tisagenlecleucel(), np.array([1.0, 4, 7, 11, 14, 21, 28, 60, 180])

@@ -114,7 +114,7 @@ def test_a_product_alone_gains_nothing_over_itself_and_rests_on_reported_efficac
     comparison = compare(arms, sizes=Sizes(40, 2, 20), months=24.0, solver=SOLVER)
     gain = comparison.gain(arms[0].name, RESTRICTED_PFS)
     assert (gain.value, gain.low, gain.high) == (0.0, 0.0, 0.0)
-    alone, with_drug = comparison.footings
+    alone, with_drug = comparison.provenance
     assert alone.calibrated
     assert not with_drug.calibrated
     assert "lenalidomide" in with_drug.reason

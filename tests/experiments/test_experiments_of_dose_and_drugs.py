@@ -31,8 +31,8 @@ def test_less_lymphodepletion_never_means_a_higher_peak() -> None:
     peaks = [comparison.results[k].outcomes.c_max for k in range(3)]  # complete, half, none
     assert np.all(peaks[0] >= peaks[1])
     assert np.all(peaks[1] >= peaks[2])
-    assert comparison.footings[0].calibrated
-    assert not comparison.footings[1].calibrated
+    assert comparison.provenance[0].calibrated
+    assert not comparison.provenance[1].calibrated
 
 
 def test_iberdomide_and_lenalidomide_change_nothing_before_they_are_given() -> None:

@@ -4,21 +4,21 @@ import math
 
 import pytest
 
-from perdure.fitting.observations import Item
+from perdure.fitting.observations import Observation
 from perdure.fitting.studies import birge_weight, in_conflict, read_studies
 
 SAME_PATIENTS = {"bridged_pfs"}
 """Two reports of one consortium."""
 
 
-def rate(value: float, n: int) -> Item:
+def rate(value: float, n: int) -> Observation:
     report = {"id": f"rate_{value:.0f}_{n}", "endpoint": "orr", "kind": "proportion", "unit": "%", "role": "fit"}
-    return Item.model_validate({**report, "value": value, "n": n})
+    return Observation.model_validate({**report, "value": value, "n": n})
 
 
-def median(value: float, n: int) -> Item:
+def median(value: float, n: int) -> Observation:
     report = {"id": f"median_{value:.0f}_{n}", "endpoint": "pfs_median", "kind": "median", "unit": "months"}
-    return Item.model_validate({**report, "role": "fit", "value": value, "n": n})
+    return Observation.model_validate({**report, "role": "fit", "value": value, "n": n})
 
 
 def test_two_percentages_have_the_chi_square_of_their_two_by_two_table() -> None:

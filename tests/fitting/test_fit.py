@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.fitting.calibration.design import Ledger
+from perdure.fitting.calibration.design import EvaluationLog
 from perdure.fitting.calibration.search import SearchSettings, search
-from perdure.fitting.calibration.search_space import REACH, SearchSpace, free_numbers
+from perdure.fitting.calibration.search_space import REACH, SearchSpace, estimated_parameters
 from perdure.model.catalogue import read_catalogue
 from perdure.parameters.errors import FileError, FitError, RangeError, UnknownNameError
 
 CATALOGUE = read_catalogue()
-FREE = free_numbers()
+FREE = estimated_parameters()
 SPACE = SearchSpace(FREE, CATALOGUE)
 TOP = np.array([0.5, -1.0, 1.5, 0.0, -0.3])
 ROOT = np.array(
@@ -82,7 +82,7 @@ def test_the_search_reports_how_far_it_is() -> None:
 Asked = list[float]
 
 
-def ask_all(ledger: Ledger, places: Sequence[float], asked: Asked, stop_after: int = 10_000) -> list[np.ndarray]:
+def ask_all(ledger: EvaluationLog, places: Sequence[float], asked: Asked, stop_after: int = 10_000) -> list[np.ndarray]:
     """Values at some places, from the ledger or computed; a user stops it when so many were computed."""
 
     def at(place: float) -> Callable[[], np.ndarray]:
@@ -102,19 +102,19 @@ PLACES = [0.0, 1.0, 0.5, 1.0, 2.0]
 
 @pytest.mark.parametrize("calls", [0, 1, 3])
 def test_evaluations_that_were_cut_off_go_on_where_they_stood(tmp_path: Path, calls: int) -> None:
-    through = ask_all(Ledger(tmp_path / "through.ledger", IDENTITY), PLACES, [])
+    through = ask_all(EvaluationLog(tmp_path / "through.ledger", IDENTITY), PLACES, [])
     path, before, after = tmp_path / "cut.ledger", [], []
     with pytest.raises(KeyboardInterrupt):
-        ask_all(Ledger(path, IDENTITY), PLACES, before, stop_after=calls)
-    ledger = Ledger(path, IDENTITY)
+        ask_all(EvaluationLog(path, IDENTITY), PLACES, before, stop_after=calls)
+    ledger = EvaluationLog(path, IDENTITY)
     assert len(ledger) == calls
     np.testing.assert_array_equal(ask_all(ledger, PLACES, after), through)
     assert before + after == [0.0, 1.0, 0.5, 2.0]  # nothing twice, nothing left out
-    assert len(Ledger(path, IDENTITY)) == 4
+    assert len(EvaluationLog(path, IDENTITY)) == 4
 
 
 def test_another_seed_or_depth_is_another_evaluation(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "fit.ledger", IDENTITY)
+    ledger = EvaluationLog(tmp_path / "fit.ledger", IDENTITY)
     for key in ((1, True), (2, True), (1, False)):
         ledger.ask(key, np.zeros(2), lambda key=key: np.array([float(key[0])]))
     assert len(ledger) == 3
@@ -123,34 +123,34 @@ def test_another_seed_or_depth_is_another_evaluation(tmp_path: Path) -> None:
 @pytest.mark.parametrize("torn", [1, 8, 12, 30])
 def test_a_torn_last_line_is_dropped(tmp_path: Path, torn: int) -> None:
     path, asked = tmp_path / "fit.ledger", []
-    ask_all(Ledger(path, IDENTITY), [0.0, 1.0, 2.0], asked)
+    ask_all(EvaluationLog(path, IDENTITY), [0.0, 1.0, 2.0], asked)
     path.write_text(path.read_text(encoding="utf-8")[:-torn], encoding="utf-8")  # even half a number is a number
-    ledger = Ledger(path, IDENTITY)
+    ledger = EvaluationLog(path, IDENTITY)
     assert len(ledger) == 2
     again: Asked = []
     values = ask_all(ledger, [0.0, 1.0, 2.0], again)
     assert [value[0] for value in values] == [-1234.5678, -1235.5678, -1236.5678]
     assert again == [2.0]
-    assert len(Ledger(path, IDENTITY)) == 3
+    assert len(EvaluationLog(path, IDENTITY)) == 3
 
 
 def test_a_ledger_of_another_fit_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "fit.ledger"
-    Ledger(path, IDENTITY)
-    Ledger(path, dict(reversed(IDENTITY.items())))  # the order of the settings is no difference
+    EvaluationLog(path, IDENTITY)
+    EvaluationLog(path, dict(reversed(IDENTITY.items())))  # the order of the settings is no difference
     with pytest.raises(FileError, match=r"fit\.ledger: belongs to a fit with other evidence, sizes, seeds"):
-        Ledger(path, {**IDENTITY, "seed": 2})
+        EvaluationLog(path, {**IDENTITY, "seed": 2})
 
 
 def test_a_ledger_keeps_values_to_the_last_bit(tmp_path: Path) -> None:
     path = tmp_path / "fit.ledger"
     values = np.array([1.0 / 3.0, -math.pi * 1e5, 5e-324, -math.inf, math.nan])
-    Ledger(path, IDENTITY).ask((1,), np.zeros(1), lambda: values)
+    EvaluationLog(path, IDENTITY).ask((1,), np.zeros(1), lambda: values)
 
     def never() -> np.ndarray:
         raise AssertionError
 
-    np.testing.assert_array_equal(Ledger(path, IDENTITY).ask((1,), np.zeros(1), never), values)
+    np.testing.assert_array_equal(EvaluationLog(path, IDENTITY).ask((1,), np.zeros(1), never), values)
 
 
 # ---------------------------------------------------------------------------------------------------- search space

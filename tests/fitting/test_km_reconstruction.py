@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lifelines import CoxPHFitter, KaplanMeierFitter
 from lifelines.datasets import load_gbsg2, load_leukemia, load_lung, load_waltons
 
-from perdure.fitting.km_reconstruction import READING, Reconstruction, reconstruct
+from perdure.fitting.km_reconstruction import READING, Reconstruction, reconstruct_km
 from perdure.parameters.errors import RangeError
 
 Patients = tuple[np.ndarray, np.ndarray]
@@ -56,7 +56,7 @@ def test_reconstructed_patients_say_what_the_real_ones_say(data: list[Patients],
     Where few are left one patient is more than that: at most half a step is allowed on top. Medians of curves that are
     almost flat there move by up to 2.5 % with a reading error of 0.3 %.
     """
-    found = [reconstruct(*digitise(patients, seed)) for patients in data]
+    found = [reconstruct_km(*digitise(patients, seed)) for patients in data]
     for truth, one in zip(data, found, strict=True):
         curve = KaplanMeierFitter().fit(*truth)
         at = np.linspace(0.0, 0.9 * truth[0].max(), 50)
@@ -73,7 +73,7 @@ def test_reconstructed_patients_say_what_the_real_ones_say(data: list[Patients],
 
 def test_the_leukaemia_trial_gives_its_published_survival() -> None:
     """6-mercaptopurine, 21 patients, 9 relapses: Kaplan-Meier estimates as in every textbook (Gehan 1965)."""
-    treated, control = (reconstruct(*digitise(patients, 3)) for patients in DATA["leukaemia, Freireich 1963"])
+    treated, control = (reconstruct_km(*digitise(patients, 3)) for patients in DATA["leukaemia, Freireich 1963"])
     published = {6: 0.857, 7: 0.807, 10: 0.753, 13: 0.690, 16: 0.627, 22: 0.538, 23: 0.448}
     assert treated.n_events == 9
     for week, survival in published.items():
@@ -88,7 +88,7 @@ def test_the_leukaemia_trial_gives_its_published_survival() -> None:
 @given(st.lists(st.integers(1, 30), min_size=4, max_size=60).filter(lambda days: len(set(days)) > 3))
 def test_without_censoring_and_reading_error_every_patient_comes_back(days: list[int]) -> None:
     times = np.sort(np.array(days, dtype=float))
-    found = reconstruct(*digitise((times, np.ones(times.size, dtype=bool)), None, rows=1))
+    found = reconstruct_km(*digitise((times, np.ones(times.size, dtype=bool)), None, rows=1))
     np.testing.assert_array_equal(found.times, times)
     assert found.events.all()
     assert found.largest_difference < 1e-9
@@ -102,7 +102,7 @@ def test_numbers_at_risk_and_curve_are_met_whatever_the_censoring(seed: int, n: 
     patients = (np.minimum(event, lost), event <= lost)
     assume(patients[1].sum() >= 4)
     at, height, table, numbers = digitise(patients, None)
-    found = reconstruct(at, height, table, numbers)
+    found = reconstruct_km(at, height, table, numbers)
     kept = table <= at[-1]
     assert found.n == n
     np.testing.assert_allclose(found.at_risk, numbers[kept], atol=1)
@@ -141,7 +141,7 @@ def read(arm: tuple[list[int], str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_worked_example_of_the_paper_gives_the_published_medians_and_hazard_ratio() -> None:
-    alone, both = (reconstruct(*read(arm), TABLE, arm[0]) for arm in (RADIOTHERAPY, WITH_CETUXIMAB))
+    alone, both = (reconstruct_km(*read(arm), TABLE, arm[0]) for arm in (RADIOTHERAPY, WITH_CETUXIMAB))
     assert alone.curve.at(14.9) == pytest.approx(0.5, abs=0.01)  # median of 14.9 months
     assert both.curve.median() == pytest.approx(24.4, rel=0.01)
     ratio = hazard_ratio(patients_of(alone), patients_of(both))
@@ -154,7 +154,7 @@ def test_the_worked_example_of_the_paper_gives_the_published_medians_and_hazard_
 
 def test_the_table_of_another_arm_is_recognised() -> None:
     with pytest.raises(RangeError, match="143 at risk at time 10, and the curve leaves 62 % of the 211 before"):
-        reconstruct(*read(RADIOTHERAPY), TABLE, WITH_CETUXIMAB[0])
+        reconstruct_km(*read(RADIOTHERAPY), TABLE, WITH_CETUXIMAB[0])
 
 
 # ------------------------------------------------------------------------------------------------ how it is read
@@ -162,24 +162,24 @@ TIMES, HEIGHTS = [2.0, 4.0, 6.0, 8.0], [0.9, 0.7, 0.6, 0.5]
 
 
 def test_percent_and_fraction_and_the_beginning_are_the_same_curve() -> None:
-    plain = reconstruct(TIMES, HEIGHTS, [0], [10])
-    percent = reconstruct([0.0, *TIMES], [100.0, 90.0, 70.0, 60.0, 50.0], [0], [10])
+    plain = reconstruct_km(TIMES, HEIGHTS, [0], [10])
+    percent = reconstruct_km([0.0, *TIMES], [100.0, 90.0, 70.0, 60.0, 50.0], [0], [10])
     np.testing.assert_array_equal(plain.times, percent.times)
     assert plain.times.tolist() == [2.0, 4.0, 4.0, 6.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0]
     assert plain.n_events == 5
-    low = reconstruct(TIMES, [1.2, 1.0, 0.9, 0.8], [0], [1000], percent=True)  # a curve that falls at once
+    low = reconstruct_km(TIMES, [1.2, 1.0, 0.9, 0.8], [0], [1000], percent=True)  # a curve that falls at once
     assert low.curve.at(2.0) == pytest.approx(0.012, abs=5e-4)
 
 
 def test_points_that_rise_are_levelled_and_the_largest_correction_is_told() -> None:
-    found = reconstruct(TIMES, [0.9, 0.69, 0.71, 0.5], [0], [10])
+    found = reconstruct_km(TIMES, [0.9, 0.69, 0.71, 0.5], [0], [10])
     assert found.largest_correction == pytest.approx(0.01)
     assert found.curve.at(5.0) == pytest.approx(0.7)
 
 
 def test_of_several_points_at_one_time_the_lowest_counts() -> None:
-    both_ends = reconstruct([2.0, 2.0, 4.0, 4.0, 6.0, 8.0], [1.0, 0.9, 0.7, 0.9, 0.6, 0.5], [0], [10])
-    np.testing.assert_array_equal(both_ends.times, reconstruct(TIMES, HEIGHTS, [0], [10]).times)
+    both_ends = reconstruct_km([2.0, 2.0, 4.0, 4.0, 6.0, 8.0], [1.0, 0.9, 0.7, 0.9, 0.6, 0.5], [0], [10])
+    np.testing.assert_array_equal(both_ends.times, reconstruct_km(TIMES, HEIGHTS, [0], [10]).times)
 
 
 def test_the_number_of_events_decides_how_many_are_censored_after_the_table() -> None:
@@ -188,8 +188,8 @@ def test_the_number_of_events_decides_how_many_are_censored_after_the_table() ->
     event, lost = rng.exponential(10.0, 100), rng.uniform(0.0, 12.0, 100)
     patients = (np.minimum(event, lost), event <= lost)
     at, height, _, _ = digitise(patients, None)
-    blind = reconstruct(at, height, [0], [100])
-    told = reconstruct(at, height, [0], [100], events=int(patients[1].sum()))
+    blind = reconstruct_km(at, height, [0], [100])
+    told = reconstruct_km(at, height, [0], [100], events=int(patients[1].sum()))
     assert blind.n_events > 1.3 * patients[1].sum()
     assert told.n_events == pytest.approx(patients[1].sum(), abs=1)
     months = np.linspace(1.0, 8.0, 8)
@@ -198,14 +198,14 @@ def test_the_number_of_events_decides_how_many_are_censored_after_the_table() ->
 
 
 def test_zeros_at_the_end_of_the_table_add_nothing() -> None:
-    plain = reconstruct(TIMES, HEIGHTS, [0, 5], [10, 6])
-    zeros = reconstruct(TIMES, HEIGHTS, [0, 5, 8, 12], [10, 6, 0, 0])
+    plain = reconstruct_km(TIMES, HEIGHTS, [0, 5], [10, 6])
+    zeros = reconstruct_km(TIMES, HEIGHTS, [0, 5, 8, 12], [10, 6, 0, 0])
     np.testing.assert_array_equal(plain.times, zeros.times)
 
 
 def test_a_reconstruction_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="read-only"):
-        reconstruct(TIMES, HEIGHTS, [0], [10]).times[0] = 1.0
+        reconstruct_km(TIMES, HEIGHTS, [0], [10]).times[0] = 1.0
 
 
 @pytest.mark.parametrize(
@@ -234,11 +234,11 @@ def test_what_cannot_be_a_curve_is_refused(
     times: list[float], heights: list[float], table: list[float], numbers: list[float], said: str
 ) -> None:
     with pytest.raises(RangeError) as caught:
-        reconstruct(times, heights, table, numbers, where="Figure 2")
+        reconstruct_km(times, heights, table, numbers, where="Figure 2")
     assert str(caught.value).startswith("Figure 2: ")
     assert said in str(caught.value)
 
 
 def test_there_are_no_more_events_than_patients() -> None:
     with pytest.raises(RangeError, match="events = 11 of 10 patients"):
-        reconstruct(TIMES, HEIGHTS, [0], [10], events=11)
+        reconstruct_km(TIMES, HEIGHTS, [0], [10], events=11)

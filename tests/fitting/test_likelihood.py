@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lifelines import CoxPHFitter
 
 from perdure.fitting.calibration.likelihood import LOST, MEDIAN_FACTOR, match
-from perdure.fitting.studies import Item
+from perdure.fitting.studies import Observation
 
 Z = 1.959964
 SAMPLES = 20_000
@@ -20,20 +20,20 @@ SAMPLES = 20_000
 SIMULATION_ERROR = 3.0 / math.sqrt(2.0 * SAMPLES)
 
 
-def item(endpoint: str, kind: str, unit: str, **more: object) -> Item:
+def item(endpoint: str, kind: str, unit: str, **more: object) -> Observation:
     entry = {"id": "trial_item", "endpoint": endpoint, "kind": kind, "unit": unit, "role": "fit"}
-    return Item.model_validate({**entry, **more})
+    return Observation.model_validate({**entry, **more})
 
 
-def proportion(events: int, n: int) -> Item:
+def proportion(events: int, n: int) -> Observation:
     return item("orr", "proportion", "%", value=100.0 * events / n, events=events, n=n)
 
 
-def rate(value: float, **more: object) -> Item:
+def rate(value: float, **more: object) -> Observation:
     return item("pfs_rate", "rate", "%", value=value, time_months=12.0, **more)
 
 
-def median(value: float = 10.0, **more: object) -> Item:
+def median(value: float = 10.0, **more: object) -> Observation:
     return item("pfs_median", "median", "months", value=value, **more)
 
 
@@ -41,11 +41,11 @@ def interval(low: float | None, high: float | None) -> dict[str, Any]:
     return {"low": low, "high": high, "interval": "95% CI"}
 
 
-def not_reached(low: float = 14.0, n: int = 100) -> Item:
+def not_reached(low: float = 14.0, n: int = 100) -> Observation:
     return item("pfs_median", "median_not_reached", "months", low=low, interval="followed so long", n=n)
 
 
-def split(n: int) -> Item:
+def split(n: int) -> Observation:
     return item("expansion_split", "split", "cells/mm3", threshold=180.0, n=n)
 
 
@@ -266,7 +266,7 @@ def test_a_ceiling_asks_for_less_killing_than_growth() -> None:
 
 # ------------------------------------------------------------------------------------------------- whatever the kind
 @pytest.mark.parametrize("reported", EVERY_KIND, ids=lambda reported: f"{reported.kind} {reported.interval}".strip())
-def test_a_model_value_that_does_not_exist_is_lost(reported: Item) -> None:
+def test_a_model_value_that_does_not_exist_is_lost(reported: Observation) -> None:
     assert match(reported, math.nan) is LOST
     assert math.isnan(LOST.misfit)
     assert LOST.log_likelihood == -0.5 * 10.0**2  # as bad as a misfit of ten
@@ -276,7 +276,7 @@ def test_a_model_value_that_does_not_exist_is_lost(reported: Item) -> None:
     reported=st.sampled_from(EVERY_KIND),
     model=st.one_of(st.floats(0.0, 100.0), st.floats(0.0, math.inf), st.sampled_from([0.0, 100.0, math.inf])),
 )
-def test_the_log_likelihood_is_never_above_zero_and_the_misfit_is_its_root(reported: Item, model: float) -> None:
+def test_the_log_likelihood_is_never_above_zero_and_the_misfit_is_its_root(reported: Observation, model: float) -> None:
     if reported.unit == "%":
         model = min(model, 100.0)
     found = match(reported, model)
@@ -285,6 +285,6 @@ def test_the_log_likelihood_is_never_above_zero_and_the_misfit_is_its_root(repor
 
 
 @given(reported=st.sampled_from(EVERY_KIND), one=st.floats(0.0, 100.0), other=st.floats(0.0, 100.0))
-def test_a_larger_model_value_never_has_a_smaller_misfit(reported: Item, one: float, other: float) -> None:
+def test_a_larger_model_value_never_has_a_smaller_misfit(reported: Observation, one: float, other: float) -> None:
     low, high = sorted((one, other))
     assert match(reported, low).misfit <= match(reported, high).misfit + 1e-9

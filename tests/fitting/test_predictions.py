@@ -18,7 +18,7 @@ from perdure.fitting.calibration.predictions import (
 )
 from perdure.fitting.calibration.problem import compare
 from perdure.fitting.observations import Treatment
-from perdure.fitting.studies import Item, Study, read_studies
+from perdure.fitting.studies import Observation, Study, read_studies
 from perdure.model.catalogue import read_catalogue
 from perdure.model.endpoints import Outcomes, Visits
 from perdure.model.imwg import CR, PD, PR, SD, VGPR, Response
@@ -65,13 +65,13 @@ MADE_UP = Outcomes(
 )  # fmt: skip
 
 
-def item(endpoint: str, kind: str = "proportion", unit: str = "%", **more: object) -> Item:
+def item(endpoint: str, kind: str = "proportion", unit: str = "%", **more: object) -> Observation:
     entry = {"id": "trial_item", "endpoint": endpoint, "kind": kind, "unit": unit, "role": "fit"}
     entry |= {"value": 10.0, "n": 50}
-    return Item.model_validate({**entry, **more})
+    return Observation.model_validate({**entry, **more})
 
 
-def study(*items: Item, name: str = "trial_1", **more: object) -> Study:
+def study(*items: Observation, name: str = "trial_1", **more: object) -> Study:
     entry = {
         "name": name, "study": name.upper(), "title": "A trial.", "time_zero": "first infusion", "product": "ide_cel",
         "population": "late_line", "visit_interval_days": 28.0, "items": items,
@@ -79,7 +79,7 @@ def study(*items: Item, name: str = "trial_1", **more: object) -> Study:
     return Study.model_validate({**entry, **more})
 
 
-def predicted(one: Item) -> float:
+def predicted(one: Observation) -> float:
     return predict(one, MADE_UP, CATALOGUE, ARM)
 
 
@@ -202,9 +202,9 @@ def test_only_groups_and_kinds_that_are_computed_are_predicted() -> None:
         (item("dor_median", "median", "months", value=50.0), 60.0),
         (item(**PERSISTENCE), 60.0),
     ],
-    ids=lambda value: f"{value.endpoint} {value.value}" if isinstance(value, Item) else f"{value:g}",
+    ids=lambda value: f"{value.endpoint} {value.value}" if isinstance(value, Observation) else f"{value:g}",
 )
-def test_follow_up_is_as_long_as_the_items_ask_for(asked: Item, months: float) -> None:
+def test_follow_up_is_as_long_as_the_items_ask_for(asked: Observation, months: float) -> None:
     arm = arms_of([study(item("t_max", "median", "day"), asked)])["trial_1"]
     assert arm.visits.months == months
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.fitting.studies import ENDPOINTS, Item, items, read_studies, read_study
+from perdure.fitting.studies import ENDPOINTS, Observation, items, read_studies, read_study
 from perdure.parameters.errors import EvidenceError, FileError, InputError, UnknownNameError
 
 HEADER = """
@@ -144,7 +144,7 @@ def test_what_was_read_cannot_be_changed(tmp_path: Path) -> None:
     item = read_study(evidence_file(tmp_path, item_text())).items[0]
     with pytest.raises(ValueError, match="frozen"):
         item.value = 90.0  # pyright: ignore[reportAttributeAccessIssue]
-    assert isinstance(item, Item)
+    assert isinstance(item, Observation)
 
 
 BAD_ITEMS = [

@@ -7,13 +7,13 @@ import pytest
 from scipy.stats import kstest, norm
 
 from perdure.fitting.calibration.likelihood import MEDIAN_FACTOR, match
-from perdure.fitting.observations import Item
+from perdure.fitting.observations import Observation
 from perdure.fitting.studies import read_studies
 from perdure.fitting.validation.synthetic import draw_values, probability, synthesise, synthetic, with_value
 from perdure.parameters.errors import FitError
 
 
-def item(kind: str, name: str = "trial_item", **more: object) -> Item:
+def item(kind: str, name: str = "trial_item", **more: object) -> Observation:
     usual = {
         "median": ("pfs_median", "months"), "median_not_reached": ("pfs_median", "months"), "rate": ("pfs_rate", "%"),
         "proportion": ("orr", "%"), "value": ("orr", "%"), "direction": ("c_max", "-"),
@@ -21,7 +21,7 @@ def item(kind: str, name: str = "trial_item", **more: object) -> Item:
     }  # fmt: skip
     endpoint, unit = usual[kind]
     entry = {"id": name, "kind": kind, "endpoint": endpoint, "unit": unit, "role": "fit", **more}
-    return Item.model_validate(entry)
+    return Observation.model_validate(entry)
 
 
 CI = "95% CI"
@@ -35,7 +35,7 @@ EXACT = [
 
 # ------------------------------------------------------------------------------------------------ synthetic reports
 @pytest.mark.parametrize("original", EXACT, ids=["median of n", "median with interval", "rate"])
-def test_the_misfit_of_synthetic_reports_at_the_truth_is_standard_normal(original: Item) -> None:
+def test_the_misfit_of_synthetic_reports_at_the_truth_is_standard_normal(original: Observation) -> None:
     rng = np.random.default_rng(1)
     misfits = []
     for _ in range(1500):

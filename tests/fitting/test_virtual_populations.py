@@ -8,7 +8,7 @@ import pytest
 
 from perdure.fitting.calibration.calibration import Calibration
 from perdure.fitting.calibration.predictions import EvidenceArm, run_arm
-from perdure.fitting.observations import Item, Study
+from perdure.fitting.observations import Observation, Study
 from perdure.fitting.posterior import Sizes
 from perdure.fitting.prevalence.plausible import (
     LEVELS,
@@ -19,7 +19,7 @@ from perdure.fitting.prevalence.plausible import (
     treat_widely,
     weighted,
 )
-from perdure.fitting.prevalence.weights import Share, shares_of, weigh_shares
+from perdure.fitting.prevalence.weights import Share, targets_of, weigh_targets
 from perdure.model.endpoints import Visits
 from perdure.model.regimens.regimen import infuse
 from perdure.model.simulate import Solver
@@ -123,20 +123,20 @@ def test_a_reported_range_of_the_peak_is_a_limit_unless_it_was_only_remembered()
 # Shares
 
 
-def item(endpoint: str, kind: str, value: float | None, unit: str, **more: object) -> Item:
+def item(endpoint: str, kind: str, value: float | None, unit: str, **more: object) -> Observation:
     given = {"id": f"some_{endpoint}", "n": 64, "role": "fit"} | more
-    return Item.model_validate({"endpoint": endpoint, "kind": kind, "value": value, "unit": unit} | given)
+    return Observation.model_validate({"endpoint": endpoint, "kind": kind, "value": value, "unit": unit} | given)
 
 
-def study(*items: Item) -> Study:
+def study(*items: Observation) -> Study:
     return Study(
         name="some", study="Some", title="Some", time_zero="first infusion", product="ide_cel", population="late_line",
         visit_interval_days=28.0, items=items,
     )  # fmt: skip
 
 
-def only_share(one: Item) -> Share:
-    (found,), left = shares_of([(study(one), one)], cohort().outcomes)
+def only_share(one: Observation) -> Share:
+    (found,), left = targets_of([(study(one), one)], cohort().outcomes)
     assert left == ()
     return found
 
@@ -186,7 +186,7 @@ def test_an_item_of_a_quarter_of_the_weight_has_twice_the_error() -> None:
 def test_a_result_that_is_no_share_is_left_out_with_its_reason() -> None:
     split = item("expansion_split", "split", None, "cells/mm3", threshold=180.0)
     late = item("pfs_rate", "rate", 20.0, "%", time_months=60.0)
-    shares, left = shares_of([(study(split), split), (study(late), late)], cohort().outcomes)
+    shares, left = targets_of([(study(split), split), (study(late), late)], cohort().outcomes)
     assert shares == ()
     assert [one.reason.split()[0] for one in left] == ["a", "it"]
 
@@ -195,8 +195,8 @@ def test_a_share_among_responders_is_met_among_the_weighted_responders() -> None
     outcome = cohort().outcomes
     later = 1.3 * outcome.duration_of_response("expected").median()
     items = [item("orr", "proportion", 60.0, "%"), item("dor_median", "median", later, "months", n=400)]
-    shares, _ = shares_of([(study(one), one) for one in items], outcome)
-    found = weigh_shares(shares, cohort().uniform)
+    shares, _ = targets_of([(study(one), one) for one in items], outcome)
+    found = weigh_targets(shares, cohort().uniform)
     assert shares[0].under(found.weights) == pytest.approx(0.6, abs=0.01)
     assert shares[1].under(found.weights) == pytest.approx(0.5, abs=0.01)
     assert found.effective < effective_size(found.base)
@@ -209,8 +209,8 @@ def test_weights_for_some_results_of_another_population_bring_the_others_nearer(
     orr = item("orr", "proportion", 100.0 * truth.overall_response_rate, "%", n=900)
     median = item("pfs_median", "median", curve.median(), "months", n=900)
     unasked = only_share(item("pfs_rate", "rate", 50.0, "%", time_months=18.0))
-    shares, _ = shares_of([(study(one), one) for one in (orr, median)], cohort().outcomes)
-    found = weigh_shares(shares, cohort().importance)
+    shares, _ = targets_of([(study(one), one) for one in (orr, median)], cohort().outcomes)
+    found = weigh_targets(shares, cohort().importance)
     before, after = (abs(unasked.under(w) - float(curve.at(18.0))) for w in (found.base, found.weights))
     assert found.unmet == ()
     assert after < 0.6 * before

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perdure.model.car_t_course import FIRST, Cells
+from perdure.model.car_t_course import FIRST, CarTCourse
 from perdure.model.catalogue import read_catalogue
 from perdure.model.engine.codegen import generate
 from perdure.model.myeloma import myeloma
@@ -30,7 +30,7 @@ BY_DENSITY = [key for key, attack in ON_TUMOUR.items() if attack.number("half_de
 REDIRECTED = [key for key, attack in ON_TUMOUR.items() if attack.means == "redirected"]
 WITH_RESISTANCE = [key for key, attack in ON_TUMOUR.items() if attack.number("resistant")]
 
-BOTH = Cells(("BCMA", "GPRC5D"), "", "")
+BOTH = CarTCourse(("BCMA", "GPRC5D"), "", "")
 TYPICAL = read_catalogue().typical("ide_cel", "late_line")
 STILL = {"k_growth_tumour": 1e-12, "k_turnover_tumour": 0.0}
 """A tumour that nothing but treatment changes."""
@@ -47,7 +47,7 @@ def machine_of(system: System) -> SimpleNamespace:
     return SimpleNamespace(system=system, **{name: thing for name, thing in space.items() if name != "math"})
 
 
-def cells_beside(drug: str) -> Cells:
+def cells_beside(drug: str) -> CarTCourse:
     """Cells that make the model follow the antigens of the drug."""
     return BOTH if "GPRC5D" in SHELF[drug].targets else FIRST
 
@@ -58,7 +58,7 @@ def machine(drug: str) -> SimpleNamespace:
 
 
 @cache
-def without(cells: Cells) -> SimpleNamespace:
+def without(cells: CarTCourse) -> SimpleNamespace:
     return machine_of(myeloma((), (cells,)))
 
 

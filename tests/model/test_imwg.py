@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.model.imwg import CATEGORIES, PR, Markers, Response, judge, measure
+from perdure.model.imwg import CATEGORIES, PR, Markers, Response, assess_response, measure
 from perdure.parameters.patients import Draws
 from perdure.parameters.streams import stream_keys
 
@@ -21,7 +21,7 @@ def marker(*values: float, negative: tuple[int, ...] = (), light_chain: bool = F
 
 
 def judged(*values: float, **options: Any) -> Response:
-    return judge(marker(*values, **options))
+    return assess_response(marker(*values, **options))
 
 
 def best(*values: float, **options: Any) -> str:
@@ -86,7 +86,7 @@ def test_a_first_response_has_a_day_in_responders_and_in_nobody_else(
     values, found = zip(*course, strict=True)
     scale = 20.0 if light_chain else 1.0
     negative = tuple(visit for visit, seen in enumerate(found) if not seen)
-    response = judge(
+    response = assess_response(
         marker(*(scale * value for value in values), negative=negative, light_chain=light_chain), np.array([death])
     )
     first = response.first_response[0]
@@ -164,7 +164,7 @@ def test_there_are_no_visits_after_death() -> None:
         "in month 2": 2.5 * 28,
         "in month 1": 0.5 * 28,
     }
-    seen = {name: judge(course, np.array([day])) for name, day in days.items()}
+    seen = {name: assess_response(course, np.array([day])) for name, day in days.items()}
     assert [CATEGORIES[int(response.best[0])] for response in seen.values()] == ["CR", "CR", "PR", "MR", "SD"]
     assert [response.shown[0] for response in seen.values()] == [6 * 28.0, *[np.inf] * 4]
     assert [response.before[0] / 28 for response in seen.values()] == [5, 6, 4, 2, 0]
@@ -186,9 +186,11 @@ def test_patients_are_judged_each_for_themselves() -> None:
     negative, light = rng.random((40, 14)) < 0.4, rng.random(40) < 0.3
     values[light] *= 20.0
     days = np.arange(14) * 28.0
-    together = judge(Markers(days, values, values, negative, light))
+    together = assess_response(Markers(days, values, values, negative, light))
     for i in range(40):
-        alone = judge(Markers(days, values[i : i + 1], values[i : i + 1], negative[i : i + 1], light[i : i + 1]))
+        alone = assess_response(
+            Markers(days, values[i : i + 1], values[i : i + 1], negative[i : i + 1], light[i : i + 1])
+        )
         for name in ("best", "progression", "shown", "before", "first_response", "best_change"):
             np.testing.assert_array_equal(getattr(alone, name)[0], getattr(together, name)[i])
 

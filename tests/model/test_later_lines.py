@@ -5,7 +5,7 @@ from perdure.fitting.calibration.predictions import can_predict
 from perdure.fitting.studies import read_studies
 from perdure.model.regimens.sentence import read_plan
 from perdure.reports.line_report import reported_of_later_lines
-from perdure.trials.provenance import Footing, footing_of_plan
+from perdure.trials.provenance import Provenance, provenance_of_plan
 
 
 def test_every_result_of_a_later_line_stands_beside_the_model() -> None:
@@ -29,14 +29,16 @@ def test_every_result_of_a_later_line_stands_beside_the_model() -> None:
 def test_a_sequence_rests_on_its_own_results_or_says_what_is_missing() -> None:
     studies = read_studies()
     fitted = read_plan("ide-cel; at progression talquetamab")
-    assert footing_of_plan(fitted, "late_line", studies) == Footing(True, "this sequence was fitted to MonumenTAL-1")
-    missed = footing_of_plan(fitted, "late_line", studies, ("jakubowiak_2023_prior_car_t_orr",))
+    assert provenance_of_plan(fitted, "late_line", studies) == Provenance(
+        True, "this sequence was fitted to MonumenTAL-1"
+    )
+    missed = provenance_of_plan(fitted, "late_line", studies, ("jakubowiak_2023_prior_car_t_orr",))
     assert not missed.calibrated
     assert missed.reason == "the fit misses what was reported of this sequence (MonumenTAL-1)"
     for plan, population in ((fitted, "mixed_line"), (read_plan("ide-cel; at progression venetoclax"), "late_line")):
-        footing = footing_of_plan(plan, population, studies)
-        assert not footing.calibrated
-        assert "this sequence was not fitted" in footing.reason
+        provenance = provenance_of_plan(plan, population, studies)
+        assert not provenance.calibrated
+        assert "this sequence was not fitted" in provenance.reason
 
 
 def test_the_shipped_fit_names_the_results_that_it_misses() -> None:

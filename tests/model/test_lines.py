@@ -8,12 +8,12 @@ import pytest
 
 from perdure.fitting.calibration.calibration import read_calibration
 from perdure.model.endpoints import Visits, outcomes
-from perdure.model.lines import LATEST_MONTHS, STEP, LineOutcomes, follow_line, seen_from
+from perdure.model.lines import LATEST_MONTHS, STEP, LineOutcomes, follow_line, rebase_time
 from perdure.model.regimens.plan import Plan, usual
 from perdure.model.regimens.regimen import Bolus, Regimen, give, infuse
 from perdure.model.regimens.sentence import read_plan
 from perdure.model.simulate import simulate
-from perdure.parameters.errors import NobodyError, RangeError, RegimenError
+from perdure.parameters.errors import NoPatientsError, RangeError, RegimenError
 from perdure.parameters.patients import Draws, draw, make_patients
 
 N, SEED = 80, 5
@@ -93,12 +93,12 @@ def test_a_clock_of_ones_own_is_the_same_course_moved() -> None:
     solution = simulate(patients, plan.first, times=np.arange(0.0, 400.0, STEP))
     since = np.full(N, 28.0)
     since[0] = np.nan
-    moved = seen_from(solution, since, Visits(28.0, 6.0))
+    moved = rebase_time(solution, since, Visits(28.0, 6.0))
     late = solution.times >= 28.0
     np.testing.assert_array_equal(moved["car_t"][1:], solution["car_t"][1:, late][:, : len(moved.times)])
     assert np.isnan(moved.eradication[0])
     with pytest.raises(RangeError, match=r"day 401\.5 was not recorded|was not recorded"):
-        seen_from(solution, np.full(N, 300.0), Visits(28.0, 6.0))
+        rebase_time(solution, np.full(N, 300.0), Visits(28.0, 6.0))
 
 
 def test_a_line_that_is_not_there_is_one_clear_error() -> None:
@@ -106,7 +106,7 @@ def test_a_line_that_is_not_there_is_one_clear_error() -> None:
         line_of("ide-cel; at progression talquetamab", line=3)
     with pytest.raises(RangeError, match=r"visits every 30 days; give a multiple of 3\.5 days"):
         line_of("ide-cel", visits=Visits(30.0, 12.0))
-    with pytest.raises(NobodyError, match="none of 80 virtual patients comes to line 2"):
+    with pytest.raises(NoPatientsError, match="none of 80 virtual patients comes to line 2"):
         line_of("ide-cel; at progression talquetamab", {"hazard_death_first_year": 50.0})
 
 

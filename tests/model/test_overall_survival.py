@@ -12,15 +12,15 @@ from perdure.fitting.calibration.calibration import read_calibration
 from perdure.fitting.calibration.overall_survival_fit import (
     FREE,
     GRID,
+    SurvivalCohort,
     SurvivalEvidence,
     SurvivalFit,
-    Survivors,
     fit,
     gather,
     report,
     value_of,
 )
-from perdure.fitting.calibration.search_space import free_numbers
+from perdure.fitting.calibration.search_space import estimated_parameters
 from perdure.fitting.studies import items, read_studies
 from perdure.model.catalogue import read_catalogue
 from perdure.model.endpoints import Outcomes, Visits, outcomes
@@ -182,10 +182,10 @@ def test_an_impossible_line_or_too_few_draws_are_refused() -> None:
 # ------------------------------------------------------------------------------------------------------------ the fit
 
 
-def row(hazard: float, start: float = 0.0) -> tuple[Survivors, dict[str, float]]:
+def row(hazard: float, start: float = 0.0) -> tuple[SurvivalCohort, dict[str, float]]:
     one = np.ones(1)
     numbers = {"k_growth_tumour": one, "k_growth_progressed": one, "tumour_progressed": one, "tumour_capacity": 9 * one}
-    people = Survivors(start * one, np.inf * one, one, one, {**numbers, "hazard_ratio_line": one})
+    people = SurvivalCohort(start * one, np.inf * one, one, one, {**numbers, "hazard_ratio_line": one})
     return people, dict(zip(FREE, (hazard, 1.0, 1.0), strict=True))
 
 
@@ -257,7 +257,7 @@ def test_every_outcome_item_of_survival_is_fitted_and_stands_in_the_table() -> N
 
 
 def test_no_search_of_the_joint_fit_changes_the_numbers_of_death() -> None:
-    assert not set(free_numbers()) & {*FREE, "hazard_ratio_line"}
+    assert not set(estimated_parameters()) & {*FREE, "hazard_ratio_line"}
     assert not set(read_calibration().estimate) & {*FREE, "hazard_ratio_line"}
 
 

@@ -6,7 +6,7 @@ import pytest
 from perdure.model.catalogue import read_catalogue
 from perdure.model.engine.batch import Schedule
 from perdure.model.engine.drug_levels import DRUG_BOLUS, DRUG_RATE, STATE_BOLUS
-from perdure.model.imwg import CR, Response, judge, measure
+from perdure.model.imwg import CR, Response, assess_response, measure
 from perdure.model.preparation import DosePlans
 from perdure.model.regimens.regimen import Bolus, Regimen, give, infuse
 from perdure.model.regimens.rules import (
@@ -49,7 +49,7 @@ def judged(solution: Solution, patient: int, first: int = 0) -> Response:
     column = {name: PATIENTS[name][[patient]] for name in MARKER_PARAMETERS}
     draws = Draws(0, np.zeros((1, 2), dtype=np.uint64), np.zeros((1, len(GRID), 2)))
     m_protein, tumour = (solution[name][[patient], first:] for name in ("m_protein", "tumour"))
-    return judge(measure(GRID[first:], m_protein, tumour, column, draws))
+    return assess_response(measure(GRID[first:], m_protein, tumour, column, draws))
 
 
 def test_progression_and_remission_are_those_of_the_response_criteria_once_confirmed() -> None:

@@ -178,7 +178,7 @@ def without_sharing(rtol: float, step: float) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def judge() -> Callable[[np.ndarray], np.ndarray]:
+def assess_response() -> Callable[[np.ndarray], np.ndarray]:
     """Errors of elasticities, relative to |elasticity| + 0.05, where there is something to see."""
     right = (4.0 * elasticities(1e-12, 5e-4) - elasticities(1e-12, 1e-3)) / 3.0
     base = simulate(PATIENTS, infuse("cilta_cel"), times=DAYS, solver=Solver(few=0.0))
@@ -188,20 +188,22 @@ def judge() -> Callable[[np.ndarray], np.ndarray]:
 
 @pytest.mark.parametrize(("rtol", "median", "most"), [(1e-4, 5e-5, 5e-2), (1e-6, 5e-7, 2e-3), (1e-8, 2e-8, 2e-4)])
 def test_the_default_step_leaves_the_error_of_the_integration_and_adds_none(
-    rtol: float, median: float, most: float, judge: Callable[[np.ndarray], np.ndarray]
+    rtol: float, median: float, most: float, assess_response: Callable[[np.ndarray], np.ndarray]
 ) -> None:
-    errors, of_half, of_more = (judge(elasticities(rtol, factor * default_step(rtol))) for factor in (1.0, 0.5, 100.0))
+    errors, of_half, of_more = (
+        assess_response(elasticities(rtol, factor * default_step(rtol))) for factor in (1.0, 0.5, 100.0)
+    )
     assert np.median(errors) < median
     assert errors.max() < most
     assert np.median(errors) < 1.1 * np.median(of_half)
     assert np.median(errors) < 0.9 * np.median(of_more)
 
 
-def test_shared_steps_are_better_than_own_steps(judge: Callable[[np.ndarray], np.ndarray]) -> None:
-    shared, own = (judge(compute(1e-6, default_step(1e-6))) for compute in (elasticities, without_sharing))
+def test_shared_steps_are_better_than_own_steps(assess_response: Callable[[np.ndarray], np.ndarray]) -> None:
+    shared, own = (assess_response(compute(1e-6, default_step(1e-6))) for compute in (elasticities, without_sharing))
     assert np.median(shared) < np.median(own)
     assert 3.0 * np.mean(shared) < np.mean(own)
-    shared, own = (judge(compute(1e-8, default_step(1e-8))) for compute in (elasticities, without_sharing))
+    shared, own = (assess_response(compute(1e-8, default_step(1e-8))) for compute in (elasticities, without_sharing))
     assert 2.0 * np.median(shared) < np.median(own)
     assert 20.0 * np.mean(shared) < np.mean(own)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perdure.model.car_t_course import FIRST, Cells
+from perdure.model.car_t_course import FIRST, CarTCourse
 from perdure.model.catalogue import read_catalogue
 from perdure.model.engine.codegen import generate
 from perdure.model.myeloma import myeloma
@@ -28,13 +28,13 @@ ROUNDING = 1e-15
 """Of a reach through two antigens, which the model writes as one minus a product."""
 
 EVERY_DRUG = tuple(therapy.key for therapy in read_therapies() if therapy.kind == "drug")
-SYSTEMS: dict[str, tuple[tuple[Cells, ...], tuple[str, ...]]] = {
+SYSTEMS: dict[str, tuple[tuple[CarTCourse, ...], tuple[str, ...]]] = {
     "BCMA, then GPRC5D with another binder": (
-        (Cells(("BCMA",), "", ""), Cells(("GPRC5D",), "_2", "_2")),
+        (CarTCourse(("BCMA",), "", ""), CarTCourse(("GPRC5D",), "_2", "_2")),
         ("teclistamab", "talquetamab", "nivolumab"),
     ),
     "BCMA or CS1, then BCMA or GPRC5D with the same binder": (
-        (Cells(("BCMA", "CS1"), "", ""), Cells(("BCMA", "GPRC5D"), "_2", "")),
+        (CarTCourse(("BCMA", "CS1"), "", ""), CarTCourse(("BCMA", "GPRC5D"), "_2", "")),
         ("belantamab_mafodotin", "crenigacestat", "cevostamab"),
     ),
     "BCMA, with drugs that need no antigen": (
@@ -43,11 +43,12 @@ SYSTEMS: dict[str, tuple[tuple[Cells, ...], tuple[str, ...]]] = {
          "autologous_transplant", "epigenetic_modulator"),
     ),
     "BCMA or CD19, with a bispecific against BCMA or CD38": (
-        (Cells(("BCMA", "CD19"), "", ""),), ("cd38_bcma_bispecific",),
+        (CarTCourse(("BCMA", "CD19"), "", ""),), ("cd38_bcma_bispecific",),
     ),
-    "GPRC5D alone, without drugs": ((Cells(("GPRC5D",), "", ""),), ()),
+    "GPRC5D alone, without drugs": ((CarTCourse(("GPRC5D",), "", ""),), ()),
     "three courses of two families, with every drug": (
-        (Cells(("GPRC5D",), "", ""), Cells(("BCMA", "CD19"), "_2", "_2"), Cells(("BCMA",), "_3", "")), EVERY_DRUG,
+        (CarTCourse(("GPRC5D",), "", ""), CarTCourse(("BCMA", "CD19"), "_2", "_2"), CarTCourse(("BCMA",), "_3", "")),
+        EVERY_DRUG,
     ),
 }  # fmt: skip
 FEWER = {"three courses of two families, with every drug": 100}
@@ -59,7 +60,7 @@ ABSENT = ("infused", "memory", "exhausted", "terminal")
 every_system = pytest.mark.parametrize("name", SYSTEMS)
 
 
-def courses_of(name: str) -> tuple[Cells, ...]:
+def courses_of(name: str) -> tuple[CarTCourse, ...]:
     return SYSTEMS[name][0]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import sympy
 
-from perdure.model.car_t_course import Cells
+from perdure.model.car_t_course import CarTCourse
 from perdure.model.catalogue import read_catalogue
 from perdure.model.engine.codegen import generate
 from perdure.model.myeloma import myeloma
@@ -264,7 +264,7 @@ def test_one_equation_reads_like_the_paper() -> None:
 
 def killed(*antigens: str) -> dict[str, sympy.Expr]:
     """Killing of every cell line, by name, by cells that see these antigens; of lines that nobody kills, none."""
-    flows = myeloma((), (Cells(antigens),)).flows
+    flows = myeloma((), (CarTCourse(antigens),)).flows
     return {flow.out_of.name: flow.rate for flow in flows if flow.out_of and flow.name.startswith("killing of")}
 
 

@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 from scipy.stats import binom, norm
 
 from perdure.fitting.calibration.calibration import read_calibration
-from perdure.fitting.calibration.search_space import free_numbers
+from perdure.fitting.calibration.search_space import estimated_parameters
 from perdure.fitting.calibration.smc import SmcSettings
 from perdure.fitting.calibration.toxicity_fit import (
     Contrast,
@@ -119,7 +119,7 @@ def test_wrong_input_to_the_curve_is_one_clear_error() -> None:
 
 
 def test_no_joint_fit_changes_the_numbers_of_toxicity() -> None:
-    assert not set(NUMBERS) & set(free_numbers())
+    assert not set(NUMBERS) & set(estimated_parameters())
     assert not set(NUMBERS) & set(read_calibration().estimate)
     assert all(CATALOGUE[name].prior for name in NUMBERS if name != "car_t_peak_reference")
 

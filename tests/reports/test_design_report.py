@@ -196,7 +196,7 @@ def test_the_report_says_what_is_extrapolated_and_keeps_its_uncertainties_apart(
     assert any("simulated" in line and "not medical advice" in line for line in told)
     third = replace(result.design.arms[1], name="third")
     design = replace(result.design, arms=(*result.design.arms, third))
-    three = replace(result, design=design, footings=(*result.footings, result.footings[0]))
+    three = replace(result, design=design, provenance=(*result.provenance, result.provenance[0]))
     assert any("without correction" in line for line in notices(three))
     html = report_html(Report("A design", sections=sections_of(result), notices=told))
     for word in ("Monte-Carlo error", "the luck of its sample", "posterior draw", "Proportional hazards"):

@@ -28,7 +28,7 @@ from perdure.fitting.calibration.search_space import SearchSpace, joint_space
 from perdure.fitting.calibration.smc import SmcSettings
 from perdure.fitting.studies import read_studies
 from perdure.fitting.validation.leave_out import CURVE, Coverage
-from perdure.fitting.validation.recovery import Recovered, Recovery
+from perdure.fitting.validation.recovery import ParameterRecovery, Recovery
 from perdure.fitting.validation.simulation_based import Calibrated
 from perdure.model.catalogue import read_catalogue
 from perdure.parameters.errors import FileError, RangeError
@@ -130,8 +130,8 @@ def test_numbers_and_results_have_labels_of_their_own() -> None:
 
 
 def test_renaming_reaches_into_what_a_result_holds() -> None:
-    found = Recovery((Recovered("a", (1, 2), 0.0, 1.0, 0.5),), 2, ("b",))
-    assert renamed(found, {"a": "A", "b": "B"}) == Recovery((Recovered("A", (1, 2), 0.0, 1.0, 0.5),), 2, ("B",))
+    found = Recovery((ParameterRecovery("a", (1, 2), 0.0, 1.0, 0.5),), 2, ("b",))
+    assert renamed(found, {"a": "A", "b": "B"}) == Recovery((ParameterRecovery("A", (1, 2), 0.0, 1.0, 0.5),), 2, ("B",))
 
 
 def test_a_coordinate_is_written_in_the_unit_of_its_number_unless_it_is_part_of_a_class() -> None:
@@ -172,7 +172,9 @@ def test_ranks_are_drawn_worst_first_and_those_outside_are_named() -> None:
 
 
 def test_recovery_shows_the_numbers_furthest_from_nominal_and_tables_all() -> None:
-    numbers = tuple(Recovered(f"number {k}", (25, inside), 0.1, 1.0, 0.5) for k, inside in enumerate((48, 30, 47)))
+    numbers = tuple(
+        ParameterRecovery(f"number {k}", (25, inside), 0.1, 1.0, 0.5) for k, inside in enumerate((48, 30, 47))
+    )
     picture = recovery_picture(Recovery(numbers, 50, ()), shown=2)
     rows = table_of(picture)
     assert [row["number"] for row in rows] == ["number 0", "number 1", "number 2"]

@@ -11,7 +11,7 @@ from typer import Typer
 from typer.testing import CliRunner, Result
 
 from perdure.app.patients import patients
-from perdure.fitting.patients.data import Longitudinal, Subject, read_longitudinal
+from perdure.fitting.patients.data import Longitudinal, Subject, read_measurements
 from perdure.fitting.patients.map_fit import individual_fit
 from perdure.fitting.patients.mechanistic import mechanistic, mechanistic_model, with_immunity
 from perdure.fitting.patients.structure import PopulationModel
@@ -29,7 +29,7 @@ def model() -> PopulationModel:
 
 @cache
 def data() -> Longitudinal:
-    return read_longitudinal(FILE)
+    return read_measurements(FILE)
 
 
 # Checks

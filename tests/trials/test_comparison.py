@@ -76,9 +76,9 @@ def test_a_group_without_patients_has_no_number(comparison: Comparison) -> None:
 
 
 def test_changed_patients_are_a_thought_experiment_and_a_drug_is_extrapolated(comparison: Comparison) -> None:
-    assert comparison.footings[0].calibrated
-    assert not comparison.footings[2].calibrated
-    assert "thought experiment" in comparison.footings[3].reason
+    assert comparison.provenance[0].calibrated
+    assert not comparison.provenance[2].calibrated
+    assert "thought experiment" in comparison.provenance[3].reason
     assert any("fast growth" in line for line in notices_of(comparison))
 
 

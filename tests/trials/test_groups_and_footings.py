@@ -114,14 +114,14 @@ def test_everybody_has_a_number_beside_a_group_without_anybody(comparison: Compa
 def test_changed_patients_are_a_thought_experiment_and_keep_why_the_therapy_is_extrapolated(
     comparison: Comparison,
 ) -> None:
-    footing = dict(zip(names(comparison), comparison.footings, strict=True))
-    assert footing["fitted"].calibrated
-    assert not footing["extrapolated"].calibrated
+    provenance = dict(zip(names(comparison), comparison.provenance, strict=True))
+    assert provenance["fitted"].calibrated
+    assert not provenance["extrapolated"].calibrated
     for name in ("fitted", "extrapolated"):
-        changed = footing[f"{name}, changed"]
+        changed = provenance[f"{name}, changed"]
         assert not changed.calibrated
         assert "thought experiment" in changed.reason
-    assert footing["extrapolated"].reason in footing["extrapolated, changed"].reason
+    assert provenance["extrapolated"].reason in provenance["extrapolated, changed"].reason
     # Nothing is extrapolated of a fitted therapy but the patients themselves.
-    assert footing["fitted"].reason not in footing["fitted, changed"].reason
-    assert ";" not in footing["fitted, changed"].reason
+    assert provenance["fitted"].reason not in provenance["fitted, changed"].reason
+    assert ";" not in provenance["fitted, changed"].reason

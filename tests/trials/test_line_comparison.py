@@ -106,7 +106,7 @@ def test_the_same_plan_gains_nothing_and_groups_are_people() -> None:
     assert comparison().gain("another", MEAN).value != 0.0
     half = comparison().share("first half").value
     assert 0.0 < half < comparison().share(EVERYBODY).value
-    assert "fit misses" in comparison().footings[0].reason  # what was reported of the same product again
+    assert "fit misses" in comparison().provenance[0].reason  # what was reported of the same product again
 
 
 def test_a_plan_of_one_line_is_refused() -> None:

@@ -16,7 +16,7 @@ from perdure.reports.settings import Settings
 from perdure.trials.arm import Arm
 from perdure.trials.compare import BAND_MONTHS, Comparison, compare
 from perdure.trials.measures import COMPLETE, EFFICACY, PFS_24, RESPONSE, RESTRICTED_MONTHS, RESTRICTED_PFS
-from perdure.trials.provenance import Footing, footing_of_plan
+from perdure.trials.provenance import Provenance, provenance_of_plan
 from perdure.trials.standard_regimens import default_arms, lenalidomide_maintenance, secretase_inhibitor
 from perdure.trials.treat import treat
 
@@ -154,25 +154,25 @@ def test_fewer_patients_per_draw_do_not_move_the_band_away_from_the_estimate() -
 
 # ------------------------------------------------------------------------------------------------------------- flags
 def test_a_fitted_product_alone_is_calibrated_and_combinations_are_extrapolated(pair: Comparison) -> None:
-    alone, both = pair.footings
+    alone, both = pair.provenance
     assert (alone.flag, both.flag) == ("calibrated", "extrapolated")
     assert alone.reason.startswith("product and population were fitted to ")
     assert "lenalidomide" in both.reason
     assert "crenigacestat was never fitted together with this product" in both.reason
-    elsewhere = footing_of_plan(ELSEWHERE.plan, ELSEWHERE.population, STUDIES)
+    elsewhere = provenance_of_plan(ELSEWHERE.plan, ELSEWHERE.population, STUDIES)
     assert elsewhere.reason.startswith("ide_cel in earlier_line: its efficacy was fitted elsewhere (")
-    nowhere = footing_of_plan(ALONE.plan, ALONE.population, ())
-    assert nowhere == Footing(False, "ide_cel in late_line: its efficacy was not fitted")
+    nowhere = provenance_of_plan(ALONE.plan, ALONE.population, ())
+    assert nowhere == Provenance(False, "ide_cel in late_line: its efficacy was not fitted")
 
 
 def test_default_arms_are_flagged_by_their_drugs() -> None:
     arms = [(product, arm) for product, own in default_arms().items() for arm in own]
     assert len({(product, arm.name) for product, arm in arms}) == len(arms) == 8
     for product, arm in arms:
-        footing = footing_of_plan(arm.plan, arm.population, STUDIES)
+        provenance = provenance_of_plan(arm.plan, arm.population, STUDIES)
         assert arm.plan.products == (product,)
-        assert footing.calibrated == (not arm.plan.first.drugs)
-        assert len(footing.reason) > 20
+        assert provenance.calibrated == (not arm.plan.first.drugs)
+        assert len(provenance.reason) > 20
 
 
 def test_the_sizes_of_a_run_are_checked() -> None:

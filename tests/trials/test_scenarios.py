@@ -3,14 +3,14 @@
 import pytest
 
 from perdure.fitting.calibration.predictions import plan_of
-from perdure.fitting.observations import Item, Scenario
+from perdure.fitting.observations import Observation, Scenario
 from perdure.fitting.studies import read_studies
 from perdure.model.catalogue import read_catalogue
 from perdure.model.lines import STEP
 from perdure.model.therapy import Therapy, read_therapies
 
 STUDIES = read_studies()
-ITEMS: dict[str, Item] = {item.id: item for study in STUDIES for item in study.items}
+ITEMS: dict[str, Observation] = {item.id: item for study in STUDIES for item in study.items}
 SCENARIOS = [pytest.param(one, id=f"{study.name} {one.name}") for study in STUDIES for one in study.scenarios]
 THERAPIES = [pytest.param(therapy, id=therapy.key) for therapy in read_therapies()]
 CATALOGUE = read_catalogue()

@@ -1,7 +1,7 @@
 """Several courses of CAR-T cells, with drugs, written a second time by hand, in the letters of the specification.
 
 Nothing is read from the model's processes. Only the names of states, observables and parameters are shared, and what a
-therapy's file says it acts on, because they are the interface. `courses` are `Cells`, `drugs` are `Therapy` objects.
+therapy's file says it acts on, because they are the interface. `courses` are `CarTCourse` objects, `drugs` `Therapy`.
 
 The tumour is one array T[b, g] over the places of BCMA and of GPRC5D; the last place of an axis is that of cells that
 have lost the antigen. Where nobody attacks GPRC5D its axis has one place, which is neither lost nor graded.

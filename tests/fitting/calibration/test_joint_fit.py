@@ -9,7 +9,7 @@ import pytest
 from perdure.fitting.calibration import reference_fit as whole_fit
 from perdure.fitting.calibration.calibration import read_calibration
 from perdure.fitting.calibration.design import Design, evaluate, prior_points
-from perdure.fitting.calibration.emulator import learn_emulator, patient_noise, to_scale
+from perdure.fitting.calibration.emulator import patient_noise, to_scale, train_emulator
 from perdure.fitting.calibration.ensemble import EnsembleSettings
 from perdure.fitting.calibration.points import read_points
 from perdure.fitting.calibration.problem import Problem, Sizes
@@ -18,7 +18,7 @@ from perdure.fitting.calibration.rounds import FitSettings, around
 from perdure.fitting.calibration.search import Starts, climb, search_from
 from perdure.fitting.calibration.search_space import SearchSpace, joint_space
 from perdure.fitting.calibration.smc import SmcSettings
-from perdure.fitting.observations import Item, Study
+from perdure.fitting.observations import Observation, Study
 from perdure.fitting.studies import read_studies
 from perdure.model.catalogue import read_catalogue
 from perdure.parameters.errors import FileError, FitError, RangeError
@@ -176,7 +176,7 @@ def orr(role: str = "fit") -> Study:
     report = {"id": f"trial_{role}", "endpoint": "orr", "kind": "proportion", "value": 80.0, "unit": "%", "n": 50}
     return Study(
         name="trial_1", study="TRIAL-1", title="A trial.", time_zero="first infusion", product="ide_cel",
-        population="late_line", visit_interval_days=28.0, items=(Item.model_validate({**report, "role": role}),),
+        population="late_line", visit_interval_days=28.0, items=(Observation.model_validate({**report, "role": role}),),
     )  # fmt: skip
 
 
@@ -189,7 +189,7 @@ def test_a_learnt_emulator_predicts_trials_that_it_has_not_seen() -> None:
     problem = two_numbers(150)
     points = prior_points(96, 2, 1)
     design = evaluate(problem, points, first_seed=1, later=np.zeros(96, dtype=bool))
-    emulator = learn_emulator(problem, Design(points[:72], design.models[:72]), centre=np.zeros(2))
+    emulator = train_emulator(problem, Design(points[:72], design.models[:72]), centre=np.zeros(2))
     seen = np.stack([to_scale(item, design.models[72:, k]) for k, item in enumerate(problem.items)], axis=1)
     error = np.sqrt(np.mean((emulator.places(points[72:]) - seen) ** 2, axis=0))
     assert np.all(error[1:] < 0.6 * seen.std(axis=0)[1:])  # of response, sampling of the patients is the larger part

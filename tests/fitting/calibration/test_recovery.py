@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perdure.fitting.calibration.design import Ledger
+from perdure.fitting.calibration.design import EvaluationLog
 from perdure.fitting.calibration.likelihood import MEDIAN_FACTOR, MEDIAN_OF_NORMAL, QUARTILE_WIDTH
 from perdure.fitting.calibration.predictions import arms_of, predict, run_arm
 from perdure.fitting.calibration.problem import Problem, Sizes
@@ -14,7 +14,7 @@ from perdure.fitting.calibration.rounds import FitSettings, joint_fit
 from perdure.fitting.calibration.search import climb
 from perdure.fitting.calibration.search_space import SearchSpace
 from perdure.fitting.calibration.smc import SmcSettings, sample_smc
-from perdure.fitting.studies import Item, Study
+from perdure.fitting.studies import Observation, Study
 from perdure.model.catalogue import read_catalogue
 from perdure.model.simulate import Solver
 
@@ -34,26 +34,28 @@ QUICK = Solver(rtol=1e-4, workers=1)
 Z = 1.959964
 
 
-def study(*items: Item) -> Study:
+def study(*items: Observation) -> Study:
     return Study(
         name="simulated", study="SIMULATED", title="Simulated.", time_zero="first infusion", product="ide_cel",
         population="late_line", visit_interval_days=28.0, items=items,
     )  # fmt: skip
 
 
-def item(endpoint: str, kind: str, unit: str, **more: object) -> Item:
+def item(endpoint: str, kind: str, unit: str, **more: object) -> Observation:
     name = f"simulated_{endpoint}_{more.get('time_months', 0):.0f}"
-    return Item.model_validate({"id": name, "endpoint": endpoint, "kind": kind, "unit": unit, "role": "fit", **more})
+    return Observation.model_validate(
+        {"id": name, "endpoint": endpoint, "kind": kind, "unit": unit, "role": "fit", **more}
+    )
 
 
 # What a trial of 100 patients with 30 biopsies reports; the noise is None for a trial without sampling error.
-def proportion(endpoint: str, percent: float, noise: np.random.Generator | None) -> Item:
+def proportion(endpoint: str, percent: float, noise: np.random.Generator | None) -> Observation:
     if noise is not None:
         percent = 100.0 * noise.binomial(TREATED, percent / 100.0) / TREATED
     return item(endpoint, "proportion", "%", value=percent, n=TREATED)
 
 
-def rate(months: float, percent: float, noise: np.random.Generator | None) -> Item:
+def rate(months: float, percent: float, noise: np.random.Generator | None) -> Observation:
     share = min(max(percent / 100.0, 0.01), 0.99)
     error = math.sqrt((1.0 - share) / (share * TREATED)) / -math.log(share)
     found = math.log(-math.log(share)) + (error * noise.standard_normal() if noise else 0.0)
@@ -62,14 +64,14 @@ def rate(months: float, percent: float, noise: np.random.Generator | None) -> It
     return item("pfs_rate", "rate", "%", value=value, time_months=months, **bounds)
 
 
-def median(endpoint: str, value: float, unit: str, noise: np.random.Generator | None) -> Item:
+def median(endpoint: str, value: float, unit: str, noise: np.random.Generator | None) -> Observation:
     error = MEDIAN_FACTOR / math.sqrt(TREATED)
     value *= math.exp(error * noise.standard_normal()) if noise else 1.0
     low, high = value * math.exp(-Z * error), value * math.exp(Z * error)
     return item(endpoint, "median", unit, value=value, low=low, high=high, interval="95% CI")
 
 
-def density(endpoint: str, value: float, noise: np.random.Generator | None) -> Item:
+def density(endpoint: str, value: float, noise: np.random.Generator | None) -> Observation:
     error = MEDIAN_OF_NORMAL * math.log(QUARTILE_RATIO) / QUARTILE_WIDTH / math.sqrt(BIOPSIES)
     value *= math.exp(error * noise.standard_normal()) if noise else 1.0
     low, high = value / math.sqrt(QUARTILE_RATIO), value * math.sqrt(QUARTILE_RATIO)
@@ -99,7 +101,7 @@ def simulated(truth: np.ndarray, noise: np.random.Generator | None) -> Study:
 def drawn_from(trial: Study, folder: Path) -> np.ndarray:
     """Posterior draws (particles, numbers), in prior SDs, of a small fit among other people than the trial's."""
     problem = Problem(SPACE, (trial,), SMALL.sizes, solver=QUICK)
-    found = joint_fit(problem, SMALL, Ledger(folder / "fit.ledger", {}))
+    found = joint_fit(problem, SMALL, EvaluationLog(folder / "fit.ledger", {}))
     likelihood = found.emulator.log_likelihoods
     assert climb(found.emulator.with_gradient, np.zeros(SPACE.size)).log_posterior > -40.0
     return sample_smc(lambda points: likelihood(points).sum(axis=1), SPACE.size, SmcSettings(particles=400)).points

@@ -13,14 +13,14 @@ from perdure.fitting.identifiability.influence import (
     Function,
     conflicts,
     curvature,
-    evidence_pull,
+    observation_influence,
 )
 from perdure.fitting.identifiability.profile import THRESHOLD, Objective, bounded_step, minimise, profile_all
 from perdure.fitting.identifiability.verdict import (
     counted,
     expected_shrinkage,
+    informative_experiment_table,
     settling_evidence,
-    settling_table,
     verdicts,
 )
 from perdure.model.catalogue import read_catalogue
@@ -179,7 +179,7 @@ def test_what_more_patients_would_tell_is_the_variance_of_the_larger_trial() -> 
 
 def test_the_pull_of_an_item_is_the_move_of_the_fit_when_it_joins() -> None:
     mean, covariance = solved()
-    pulls = evidence_pull(of(linear, mean))
+    pulls = observation_influence(of(linear, mean))
     for i in range(6):
         without, left = solved(np.arange(6) != i)
         np.testing.assert_allclose(pulls.pulls[i], (mean - without) / np.sqrt(np.diag(covariance)), atol=1e-6)
@@ -192,7 +192,7 @@ def test_the_pull_of_an_item_is_the_move_of_the_fit_when_it_joins() -> None:
 def test_reweighted_posterior_draws_agree_with_the_pulls() -> None:
     mean, covariance = solved()
     draws = np.random.default_rng(3).multivariate_normal(mean, covariance, 20_000)
-    pulls = evidence_pull(of(linear, mean), log_likelihoods=linear, draws=draws)
+    pulls = observation_influence(of(linear, mean), log_likelihoods=linear, draws=draws)
     assert pulls.reweighted is not None
     assert pulls.effective is not None
     usable = pulls.effective > 5000
@@ -237,14 +237,14 @@ def test_every_number_with_a_prior_has_an_entry_that_says_what_would_settle_it()
     assert len(free) > 100
     assert not [name for name in free if settling_evidence(name) is None]
     used = {entry.key for name in free if (entry := settling_evidence(name)) is not None}
-    assert set(settling_table()) - used <= {"*.spread", "*.factor"}
+    assert set(informative_experiment_table()) - used <= {"*.spread", "*.factor"}
 
 
 def test_a_table_without_its_basis_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "table.toml"
     file.write_text('[k_one]\nevidence = "A trial."\n', encoding="utf-8")
     with pytest.raises(FileError, match=r"table.toml, \[k_one\]: 'basis' is missing"):
-        settling_table(file)
+        informative_experiment_table(file)
     assert settling_evidence("no_such_number") is None
 
 
@@ -260,7 +260,7 @@ def test_what_cannot_be_right_is_refused() -> None:
     with pytest.raises(RangeError, match="at least 1"):
         expected_shrinkage(of(linear, np.zeros(3)), 0.5)
     with pytest.raises(RangeError, match="give log_likelihoods"):
-        evidence_pull(of(linear, np.zeros(3)), draws=np.zeros((4, 3)))
+        observation_influence(of(linear, np.zeros(3)), draws=np.zeros((4, 3)))
     with pytest.raises(InputError, match="2 x 1 names"):
         heat_picture(np.zeros((1, 2)), ("a", "b"), ("c",), name="x", title="x", scale="x")
 
@@ -274,7 +274,7 @@ def test_pictures_say_in_words_what_they_show_and_carry_its_numbers(tmp_path: Pa
     assert len(drawn.table["number"]) == sum(
         len(curve.grid) for p in profiles.profiles for curve in (p.likelihood, p.evidence, p.posterior)
     )
-    pulls = evidence_pull(at)
+    pulls = observation_influence(at)
     heat = pull_picture(pulls, items=4)
     assert len(heat.table["row"]) == 4
     rows = [LABELS.index(str(row)) for row in heat.table["row"]]

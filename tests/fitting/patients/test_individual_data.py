@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perdure.fitting.patients.data import Longitudinal, Subject, read_longitudinal
+from perdure.fitting.patients.data import Longitudinal, Subject, read_measurements
 from perdure.parameters.errors import FileError, InputError, UnknownNameError
 
 Reader = Callable[..., Longitudinal]
@@ -33,7 +33,7 @@ def read(tmp_path: Path) -> Reader:
     def call(text: str, names: dict[str, str] | None = None) -> Longitudinal:
         path = tmp_path / "mine.csv"
         path.write_text(text, encoding="utf-8")
-        return read_longitudinal(path, names)
+        return read_measurements(path, names)
 
     return call
 
@@ -130,7 +130,7 @@ def test_what_cannot_be_right_is_one_clear_error(read: Reader, text: str, messag
 
 def test_a_missing_file_is_a_file_error(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="no such file"):
-        read_longitudinal(tmp_path / "nowhere.csv")
+        read_measurements(tmp_path / "nowhere.csv")
 
 
 def test_a_subject_made_by_hand_needs_arrays_of_one_length() -> None:

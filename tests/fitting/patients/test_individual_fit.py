@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from perdure.fitting.patients.cellular_kinetics import STEIN_2019, CellularKinetics, tisagenlecleucel
 from perdure.fitting.patients.data import Subject
 from perdure.fitting.patients.diagnostics import residuals, shrinkage, simulate_data, vpc
-from perdure.fitting.patients.map_fit import individual_fit, individual_fits
+from perdure.fitting.patients.map_fit import fit_patients, individual_fit
 from perdure.fitting.patients.observations import Rows
 from perdure.fitting.patients.residual import Residual
 from perdure.fitting.patients.structure import PopulationModel
@@ -167,7 +167,7 @@ def test_in_six_dimensions_no_slow_search_does_better() -> None:
     model = tisagenlecleucel()
     seen, truth = patients(model, 4, seed=11)
     precision = np.linalg.inv(model.omega)
-    for fit, true in zip(individual_fits(model, seen), truth, strict=True):
+    for fit, true in zip(fit_patients(model, seen), truth, strict=True):
         rows = Rows((fit.subject,))
 
         def ofv(eta: np.ndarray, rows: Rows = rows) -> float:
@@ -216,7 +216,7 @@ def test_shrinkage_of_a_normal_model_is_what_theory_says() -> None:
     rng = np.random.default_rng(3)
     value = 1.0 + rng.normal(0.0, np.sqrt(0.5), (60, 1)) + rng.standard_normal((60, 4))
     many = [subject(np.arange(4.0), row, "y", name=str(k)) for k, row in enumerate(value)]
-    eta = np.array([fit.eta for fit in individual_fits(model, many, starts=1)])
+    eta = np.array([fit.eta for fit in fit_patients(model, many, starts=1)])
     expected = 2.0 / 3.0 * (value.mean(axis=1) - 1.0)
     np.testing.assert_allclose(eta[:, 0], expected, atol=1e-5)
     assert shrinkage(model, eta) == pytest.approx({"intercept": 1.0 - expected.std() / np.sqrt(0.5)}, abs=1e-4)

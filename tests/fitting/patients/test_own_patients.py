@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, multivariate_t
 
-from perdure.fitting.patients.data import Longitudinal, Subject, read_longitudinal
+from perdure.fitting.patients.data import Longitudinal, Subject, read_measurements
 from perdure.fitting.patients.map_fit import individual_fit
 from perdure.fitting.patients.mechanistic import mechanistic, mechanistic_model, with_immunity
 from perdure.fitting.patients.progression import (
-    ALSO_OPEN,
     FREEDOM,
+    FURTHER_FREE,
     Progression,
     adapted,
     branches,
@@ -23,8 +23,8 @@ from perdure.fitting.patients.progression import (
     log_student,
     log_weights,
     normalised,
+    observed_progression,
     predict_progression,
-    seen_in_data,
     student_draws,
     wider,
 )
@@ -46,7 +46,7 @@ def model() -> PopulationModel:
 
 @cache
 def data() -> Longitudinal:
-    return read_longitudinal(FILE)
+    return read_measurements(FILE)
 
 
 def subject(kinds: dict[str, list[float]], doses: tuple[tuple[float, float], ...] = ()) -> Subject:
@@ -114,7 +114,7 @@ def test_spread_and_correlations_are_those_of_the_population() -> None:
     assert np.sqrt(np.diag(omega)) == pytest.approx([spreads[name] for name in ids])
     i, j = ids.index("tumour_baseline"), ids.index("m_protein_baseline")
     assert omega[i, j] / np.sqrt(omega[i, i] * omega[j, j]) == pytest.approx(0.6)
-    assert set(ALSO_OPEN) <= set(wider(model()).structure.ids)
+    assert set(FURTHER_FREE) <= set(wider(model()).structure.ids)
     assert wider(model()).omega[: len(ids), : len(ids)] == pytest.approx(omega)
 
 
@@ -176,8 +176,8 @@ def test_quantiles_are_those_of_the_weighted_days() -> None:
 
 def test_progression_in_the_data_is_the_first_of_two_visits_above_the_limit() -> None:
     one = replace(subject({"m_protein": [0.0, 28.0, 56.0, 84.0, 112.0]}), value=np.array([30.0, 2.0, 2.0, 8.0, 20.0]))
-    assert seen_in_data(one) == 84.0
-    assert seen_in_data(replace(one, value=np.array([30.0, 2.0, 2.0, 8.0, 3.0]))) == np.inf
+    assert observed_progression(one) == 84.0
+    assert observed_progression(replace(one, value=np.array([30.0, 2.0, 2.0, 8.0, 3.0]))) == np.inf
 
 
 def test_the_interval_of_simulated_patients_holds_the_truth_more_often_than_not() -> None:

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from perdure.fitting.patients.cellular_kinetics import tisagenlecleucel
-from perdure.fitting.patients.data import Subject, read_longitudinal
+from perdure.fitting.patients.data import Subject, read_measurements
 from perdure.fitting.patients.population import PopulationFit, fit_population
 from perdure.fitting.patients.residual import Residual
 from perdure.fitting.patients.saem import estimate
@@ -191,7 +191,7 @@ def theophylline_likelihood(numbers: np.ndarray, data: Sequence[Subject], fit: P
 
 def test_theophylline_gives_the_published_estimates_and_the_exact_ones() -> None:
     """Pinheiro and Bates 2000, section 8.2: fm3Theo.nlme, random effects on log ka and log cl, additive error."""
-    data = read_longitudinal(THEOPHYLLINE)
+    data = read_measurements(THEOPHYLLINE)
     assert sum(len(one.time) for one in data.subjects) == 132
     start = PopulationModel(
         Absorption(), np.array([0.1, 1.5, 0.04]), np.diag([0.0, 0.5, 0.3]), {"theophylline": Residual("additive", 1.0)}
@@ -211,7 +211,7 @@ def test_theophylline_gives_the_published_estimates_and_the_exact_ones() -> None
 
 
 def test_without_any_spread_it_is_nonlinear_least_squares() -> None:
-    data = read_longitudinal(THEOPHYLLINE).subjects
+    data = read_measurements(THEOPHYLLINE).subjects
     guess = np.array([0.1, 1.5, 0.04])
     start = PopulationModel(Absorption(), guess, np.zeros((3, 3)), {"theophylline": Residual("additive", 1.0)})
     fit = fit_population(start, data, explore=30, smooth=20, sweeps=2)

@@ -9,7 +9,7 @@ from scipy.stats import kstest, norm
 
 from perdure.fitting.calibration.likelihood import MEDIAN_FACTOR, log_likelihoods, match
 from perdure.fitting.calibration.smc import SmcSettings
-from perdure.fitting.observations import Item
+from perdure.fitting.observations import Observation
 from perdure.fitting.validation.leave_out import leave_one_out, predicted
 from perdure.fitting.validation.recovery import simulate_and_recover
 from perdure.fitting.validation.simulation_based import (
@@ -22,7 +22,7 @@ from perdure.fitting.validation.synthetic import probability
 from perdure.parameters.errors import FitError, RangeError
 
 
-def item(kind: str, name: str = "trial_item", **more: object) -> Item:
+def item(kind: str, name: str = "trial_item", **more: object) -> Observation:
     usual = {
         "median": ("pfs_median", "months"), "median_not_reached": ("pfs_median", "months"), "rate": ("pfs_rate", "%"),
         "proportion": ("orr", "%"), "value": ("orr", "%"), "direction": ("c_max", "-"),
@@ -30,7 +30,7 @@ def item(kind: str, name: str = "trial_item", **more: object) -> Item:
     }  # fmt: skip
     endpoint, unit = usual[kind]
     entry = {"id": name, "kind": kind, "endpoint": endpoint, "unit": unit, "role": "fit", **more}
-    return Item.model_validate(entry)
+    return Observation.model_validate(entry)
 
 
 NOT_REACHED = item("median_not_reached", low=12.0, interval="followed so long", n=30)
@@ -55,7 +55,7 @@ class Linear:
     def models(self, points: np.ndarray) -> np.ndarray:
         return np.exp(math.log(10.0) + points @ self.slopes.T)
 
-    def likelihood_of(self, items: Sequence[Item]) -> Callable[[np.ndarray], np.ndarray]:
+    def likelihood_of(self, items: Sequence[Observation]) -> Callable[[np.ndarray], np.ndarray]:
         def of(points: np.ndarray) -> np.ndarray:
             values = self.models(points)
             return np.stack([one.weight * log_likelihoods(one, values[:, k]) for k, one in enumerate(items)], axis=1)
@@ -185,7 +185,7 @@ def test_ranks_stay_uniform_when_a_split_must_hold() -> None:
     def models(points: np.ndarray) -> np.ndarray:
         return np.column_stack([model.models(points), np.exp(-0.6 + points[:, 0])])
 
-    def likelihood_of(reports: Sequence[Item]) -> Callable[[np.ndarray], np.ndarray]:
+    def likelihood_of(reports: Sequence[Observation]) -> Callable[[np.ndarray], np.ndarray]:
         return lambda at: np.stack([log_likelihoods(one, models(at)[:, k]) for k, one in enumerate(reports)], axis=1)
 
     found = simulation_based_calibration(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sympy
 
-from perdure.model.car_t_course import Cells
+from perdure.model.car_t_course import CarTCourse
 from perdure.model.catalogue import read_catalogue
 from perdure.model.engine.codegen import generate
 from perdure.model.myeloma import myeloma
@@ -19,7 +19,7 @@ from perdure.parameters.errors import InputError
 
 AGREE = 1e-12
 DECADES = {"tumour": (0, 12), "tumour composition": (-4, 0), "CAR-T": (-6, 4), "host": (-2, 3), "biomarker": (-2, 2)}
-TWO = (Cells(("GPRC5D",)), Cells(("BCMA", "CD19"), "_2", "_2"))
+TWO = (CarTCourse(("GPRC5D",)), CarTCourse(("BCMA", "CD19"), "_2", "_2"))
 """Cells of two products, which see different antigens and evoke different immunity."""
 ONE = sympy.Integer(1)
 DRUG = Input("drug", "mg/L", "a drug", "drug", "D")

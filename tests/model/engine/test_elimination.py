@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perdure.model.car_t_course import Cells
+from perdure.model.car_t_course import CarTCourse
 from perdure.model.engine.codegen import Elimination, eliminate, factor_lines, generate, solve_lines
 from perdure.model.myeloma import myeloma
 from perdure.model.system.system import System
@@ -102,7 +102,7 @@ def places_of(system: System) -> tuple[int, int]:
 
 
 def test_elimination_of_the_shipped_model_fills_in_next_to_nothing() -> None:
-    for system in (myeloma(()), myeloma((), (Cells(("GPRC5D",)),))):
+    for system in (myeloma(()), myeloma((), (CarTCourse(("GPRC5D",)),))):
         entries, factors = places_of(system)
         assert factors - entries <= 8
     entries, factors = places_of(myeloma())  # with every drug

@@ -8,7 +8,7 @@ import pytest
 
 from perdure.model.catalogue import read_catalogue
 from perdure.model.engine.referee import Levels, referee
-from perdure.model.myeloma import cast_of, myeloma
+from perdure.model.myeloma import assemble, myeloma
 from perdure.model.regimens.regimen import Infusion, Regimen, give, infuse
 from perdure.model.simulate import Solver, simulate
 from perdure.model.solution import Solution
@@ -71,7 +71,7 @@ def test_the_engine_and_scipy_see_the_same_tumour(name: str, method: str) -> Non
 def test_the_engine_and_scipy_see_the_same_of_everything_else(name: str) -> None:
     solution, right = engine(name), judged(name, "Radau")
     # An absolute tolerance is what nobody cares about: some hundred of them may gather in a year.
-    slack = {state.name: 300 * state.tolerance for state in cast_of(case(name)[1]).system.states}
+    slack = {state.name: 300 * state.tolerance for state in assemble(case(name)[1]).system.states}
     for pool in ("car_t", "engaged", "cells", "engaged_2", "cells_2"):
         slack[pool] = slack["effector"]
     present = right["car_t"] > 0.1

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from perdure.fitting.calibration.calibration import read_calibration
-from perdure.model.car_t_course import Cells
-from perdure.model.myeloma import cast_of
+from perdure.model.car_t_course import CarTCourse
+from perdure.model.myeloma import assemble
 from perdure.model.regimens.regimen import SPLIT_DAYS, Bolus, Regimen, give, infuse
 from perdure.model.regimens.rules import Rule, above, every, start, waited
 from perdure.model.simulate import Solver, simulate
@@ -22,7 +22,7 @@ def patients(*products: str) -> dict[str, np.ndarray]:
 
 
 def test_one_product_has_the_plain_names() -> None:
-    cast = cast_of(infuse("ide_cel"))
+    cast = assemble(infuse("ide_cel"))
     assert cast.products == ("ide_cel",)
     assert {"infused", "effector", "fitness", "immunity"} <= {state.name for state in cast.system.states}
     assert "infused_2" not in {state.name for state in cast.system.states}
@@ -30,14 +30,14 @@ def test_one_product_has_the_plain_names() -> None:
 
 def test_products_come_in_the_order_of_their_first_day_and_lines_after_one_another() -> None:
     first = infuse("cilta_cel", day=200) + infuse("ide_cel")
-    cast = cast_of(first, infuse("oricar_017"), infuse("ide_cel"))
+    cast = assemble(first, infuse("oricar_017"), infuse("ide_cel"))
     assert cast.products == ("ide_cel", "cilta_cel", "oricar_017", "ide_cel")
     assert [member.cells.suffix for member in cast.members] == ["", "_2", "_3", "_4"]
 
 
 def test_binders_that_are_alike_share_an_immunity() -> None:
-    cells = [member.cells for member in cast_of(infuse("ide_cel"), infuse("equ_cel"), infuse("ide_cel")).members]
-    assert cells == [Cells(("BCMA",), "", ""), Cells(("BCMA",), "_2", "_2"), Cells(("BCMA",), "_3", "")]
+    cells = [member.cells for member in assemble(infuse("ide_cel"), infuse("equ_cel"), infuse("ide_cel")).members]
+    assert cells == [CarTCourse(("BCMA",), "", ""), CarTCourse(("BCMA",), "_2", "_2"), CarTCourse(("BCMA",), "_3", "")]
 
 
 def test_infusions_close_together_are_one_course_and_far_apart_are_two() -> None:
@@ -50,7 +50,7 @@ def test_infusions_close_together_are_one_course_and_far_apart_are_two() -> None
 
 def test_gprc5d_is_followed_where_somebody_attacks_it_and_nowhere_else() -> None:
     def tumour(regimen: Regimen) -> int:
-        return sum(state.group == "tumour" for state in cast_of(regimen).system.states)
+        return sum(state.group == "tumour" for state in assemble(regimen).system.states)
 
     assert tumour(infuse("ide_cel")) == 8
     assert tumour(infuse("ide_cel") + give("teclistamab", start=30, months=1, every=7)) == 8
