@@ -10,6 +10,7 @@ picture; it becomes one item per interval (`km_reconstruction.py`).
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -142,7 +143,16 @@ def read_studies(folder: Path | str | None = None) -> tuple[Study, ...]:
     >>> karmma.items[0].endpoint, karmma.items[0].text
     ('orr', '73.4 %')
     """
-    place = _FOLDER if folder is None else Path(folder)
+    return _read_folder(Path(folder)) if folder is not None else _shipped_once()
+
+
+@cache
+def _shipped_once() -> tuple[Study, ...]:
+    """Shipped files do not change while the program runs; a user's own may."""
+    return _read_folder(_FOLDER)
+
+
+def _read_folder(place: Path) -> tuple[Study, ...]:
     paths = sorted(place.glob("*.toml"))
     if not paths:
         raise FileError(f"{place}: holds no evidence; expected at least one .toml file.")

@@ -55,7 +55,7 @@ def why_not_compiled() -> str:
     return ""
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)
 def _interpreted(system: System, terms: int, method: str) -> Engine:
     return import_module(".fallback", __package__).Interpreted(engine_source(system, terms, method), method)
 

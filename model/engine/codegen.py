@@ -206,14 +206,15 @@ def find_markers(system: System) -> tuple[Marker, ...]:
     """The markers of a system, in the order of its states."""
     needed = {state.name: system.ancestors(system.equations[state.name]) for state in system.states}
     followed = system.branching.states if system.branching else ()
-    whole: dict[sympy.Basic, Any] = {}
-    for quantity in system.quantities:
-        whole[quantity.symbol] = quantity.expression.xreplace(whole)
     markers = []
     for place, state in enumerate(system.states):
         others = (names for name, names in needed.items() if name != state.name)
         if state in followed or any(state.name in names for names in others):
             continue
+        whole: dict[sympy.Basic, Any] = {}  # quantities that it needs, written out
+        for quantity in system.quantities:
+            if quantity.name in needed[state.name]:
+                whole[quantity.symbol] = quantity.expression.xreplace(whole)
         equation: Any = system.equations[state.name].xreplace(whole)
         marker = _as_marker(system, place, state, equation)
         if marker is not None:
@@ -224,8 +225,13 @@ def find_markers(system: System) -> tuple[Marker, ...]:
 def _as_marker(system: System, place: int, state: State, equation: Any) -> Marker | None:
     states = [other.symbol for other in system.states]
     late = {*states, *(put.symbol for put in system.inputs)}
-    coefficients = {symbol: sympy.diff(equation, symbol) for symbol in states if equation.has(symbol)}
-    if any(value.free_symbols & late for value in coefficients.values()) or state.symbol not in coefficients:
+    coefficients: dict[sympy.Basic, Any] = {}
+    for symbol in states:
+        if equation.has(symbol):
+            coefficients[symbol] = sympy.diff(equation, symbol)
+            if coefficients[symbol].free_symbols & late:
+                return None
+    if state.symbol not in coefficients:
         return None
     linear = sympy.Add(*(value * symbol for symbol, value in coefficients.items()))
     if sympy.expand(equation - linear) != 0:  # something is produced whatever the states are, or by a drug

@@ -47,7 +47,7 @@ def _translator() -> str:
     return "".join(inspect.getsource(module) for module in (translate, words, vector_math, processor))
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)
 def compile_system(system: System, terms: int, method: str = "explicit", lanes: int = 0) -> Compiled:
     """Compile a system, or load it from the cache (`PERDURE_CACHE`, or the user's cache folder).
 

@@ -57,12 +57,12 @@ class Source:
     def sizes(self, lanes: int) -> dict[str, int]:
         """Its whole-number constants by name, for a number of lanes."""
         constants: dict[str, Any] = {"LANES": lanes}
-        assignments: list[ast.stmt] = [node for node in ast.parse(self.text).body if isinstance(node, ast.Assign)]
+        assignments: list[ast.stmt] = [node for node in _parsed(self.text) if isinstance(node, ast.Assign)]
         exec(compile(ast.Module(assignments, []), "sizes", "exec"), {}, constants)
         return {name: value for name, value in constants.items() if isinstance(value, int)}
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)
 def engine_source(system: System, terms: int, method: str = "explicit") -> Source:
     """Write the source for a system; `terms` is the largest number of exponentials of a drug."""
     code = generate(system, stiff=method == "stiff")
@@ -72,10 +72,16 @@ def engine_source(system: System, terms: int, method: str = "explicit") -> Sourc
     text = f"{code.source}\n\n{sizes}\n\n\n{own}\n"
     arguments = {
         node.name: {a.arg: ast.unparse(a.annotation) if a.annotation else "LaneArray" for a in node.args.args}
-        for node in ast.parse(text).body
+        for node in _parsed(text)
         if isinstance(node, ast.FunctionDef) and node.name in ENTRIES
     }
     return Source(text, code.parameters, arguments)
+
+
+@lru_cache(maxsize=1)
+def _parsed(text: str) -> list[ast.stmt]:
+    """Statements of a source, which is read twice in a row."""
+    return ast.parse(text).body
 
 
 @cache

@@ -1,6 +1,5 @@
 """A system is a frozen tuple of flows; equations and Jacobian are derived from it, never written."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -225,15 +224,16 @@ class System:
 
     def ancestors(self, expression: sympy.Expr) -> set[str]:
         """Names of everything an expression depends on, through quantities."""
-        expressions: dict[sympy.Basic, sympy.Expr] = {q.symbol: q.expression for q in self.quantities}
-        names: set[str] = set()
-        waiting: Iterable[sympy.Basic] = list(expression.free_symbols)
-        while waiting:
-            names |= {str(s) for s in waiting}
-            waiting = {
-                s for w in waiting if w in expressions for s in expressions[w].free_symbols if str(s) not in names
-            }
-        return names
+        return set().union(*({str(s)} | self._behind.get(s, frozenset()) for s in expression.free_symbols))
+
+    @cached_property
+    def _behind(self) -> dict[sympy.Basic, frozenset[str]]:
+        """Names of what each quantity depends on, by its symbol; a quantity stands after those it builds on."""
+        behind: dict[sympy.Basic, frozenset[str]] = {}
+        for quantity in self.quantities:
+            names = ({str(s)} | behind.get(s, frozenset()) for s in quantity.expression.free_symbols)
+            behind[quantity.symbol] = frozenset().union(*names)
+        return behind
 
 
 def _chain(expression: sympy.Expr, total: dict[sympy.Basic, dict[str, sympy.Expr]]) -> dict[str, sympy.Expr]:
