@@ -90,15 +90,15 @@ def myeloma(
     classes
         Density classes of each graded antigen. BCMA is always followed, another only if somebody attacks it.
     """
-    on_shelf = tuple(drug for drug in (read_therapies() if therapies is None else therapies) if drug.pk is not None)
-    assaults = (*attack.from_car_t(courses), *attack.of_drugs(on_shelf))
+    available_drugs = tuple(drug for drug in (read_therapies() if therapies is None else therapies) if drug.pk is not None)
+    assaults = (*attack.from_car_t(courses), *attack.of_drugs(available_drugs))
     wanted = [name for assault in assaults if assault.attacker for name in assault.attacker.antigens]
     axes = antigen.axes([name for name in GRADED if name in wanted], dict(classes))
     lines = antigen.cell_lines(axes)
     load = {quantity.name: quantity for quantity in tumour.burden(axes, lines)}
     hazards = tumour.hazards(assaults, axes)
     quantities = (
-        *drugs.modifiers(on_shelf),
+        *drugs.modifiers(available_drugs),
         *reach.gains(),
         *(q for assault in assaults if assault.attacker for q in reach.classes(assault.attacker, axes)),
         *load.values(),
@@ -109,31 +109,31 @@ def myeloma(
         *car_t.proliferation(courses),
         exhaustion.share(courses),
         host.working(),
-        *attack.levels(on_shelf),
-        *attack.pressures(on_shelf),
+        *attack.levels(available_drugs),
+        *attack.pressures(available_drugs),
         *hazards,
         biomarkers.light_chain(),
     )
     flows = (
         *tumour.flows(assaults, axes, lines, hazards),
         *antigen.flows(axes, lines),
-        *attack.selection(on_shelf),
+        *attack.selection(available_drugs),
         *(flow for cells in courses for flow in car_t.flows(cells)),
         *(flow for cells in courses for flow in exhaustion.flows(cells)),
-        *host.flows(courses, attack.redirection(on_shelf), attack.depletion(on_shelf)),
+        *host.flows(courses, attack.redirection(available_drugs), attack.depletion(available_drugs)),
         *microenvironment.flows(),
         *biomarkers.flows(antigen.having(lines, 0, 0)),
     )
     states = (
         *(line.state for line in lines), *(state for cells in courses for state in cells.states),
-        host.HOST, host.TIRED, microenvironment.SUPPRESSION, *host.immunities(courses), *attack.clones(on_shelf),
+        host.HOST, host.TIRED, microenvironment.SUPPRESSION, *host.immunities(courses), *attack.clones(available_drugs),
         biomarkers.M_PROTEIN, biomarkers.SOLUBLE_BCMA,
     )  # fmt: skip
     return System(
         name="myeloma under CAR-T cells",
         states=states,
         quantities=quantities,
-        inputs=drugs.inputs(on_shelf),
+        inputs=drugs.inputs(available_drugs),
         flows=flows,
         observables=(*OBSERVABLES, *_further(courses, axes)),
         branching=Branching(tuple(line.state for line in lines), load["k_division"]),
