@@ -90,7 +90,8 @@ def myeloma(
     classes
         Density classes of each graded antigen. BCMA is always followed, another only if somebody attacks it.
     """
-    available_drugs = tuple(drug for drug in (read_therapies() if therapies is None else therapies) if drug.pk is not None)
+    candidates = read_therapies() if therapies is None else therapies
+    available_drugs = tuple(drug for drug in candidates if drug.pk is not None)
     assaults = (*attack.from_car_t(courses), *attack.of_drugs(available_drugs))
     wanted = [name for assault in assaults if assault.attacker for name in assault.attacker.antigens]
     axes = antigen.axes([name for name in GRADED if name in wanted], dict(classes))

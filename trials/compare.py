@@ -69,7 +69,7 @@ class Comparison:
         each, in the unit of each measure, and curves (arms, months).
     months : array (months,)
         Months at which the curves of the draws are kept.
-    footings
+    provenance
         What each arm rests on: calibrated, or extrapolated and why.
 
     Examples

@@ -42,7 +42,7 @@ class DesignResult:
 
     Attributes
     ----------
-    footings
+    provenance
         Of every arm, in the order of the design.
     truth, error
         True effect at the estimate, and its standard error from the number of virtual patients (on the log scale for a
