@@ -6,6 +6,7 @@ from perdure.experiments import lenalidomide_maintenance
 from perdure.experiments.lenalidomide_maintenance import EARLY, Maintenance, sentences, surface_section
 from perdure.fitting.calibration.calibration import read_calibration
 from perdure.fitting.posterior import Sizes
+from perdure.reports.figures.picture import Picture
 from perdure.reports.surface_report import best_points_table
 from perdure.trials.arm import Arm
 from perdure.trials.measures import RESTRICTED_PFS
@@ -48,6 +49,7 @@ def test_the_words_hold_the_numbers_that_were_computed(maintenance: Maintenance)
 def test_every_dose_has_its_panel_and_the_table_says_who_keeps_the_limit(maintenance: Maintenance) -> None:
     section = surface_section(maintenance.surface)
     (picture,), (table,) = section.pictures, section.tables
+    assert isinstance(picture, Picture)
     assert picture.table["value"] == [point.gain.value for point in maintenance.surface.points]
     assert picture.table["panel"] == ["10 mg"] * 4 + ["25 mg"] * 4
     assert table.columns[-2:] == ("days of tablets", "within the limit")
@@ -70,7 +72,9 @@ def two_durations() -> Surface:
 
 def test_the_maintenance_surface_becomes_a_picture_and_a_ranked_table(two_durations: Surface) -> None:
     section = surface_section(two_durations)
-    assert len(section.pictures[0].table["value"]) == 2
+    (picture,) = section.pictures
+    assert isinstance(picture, Picture)
+    assert len(picture.table["value"]) == 2
     gains = [float(str(row[3]).split()[0]) for row in section.tables[0].rows]
     assert gains == sorted(gains, reverse=True)
 
