@@ -10,11 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_experiments import OPTIONS, quick_letters, small
+from small_experiments import OPTIONS, small
+from threadpoolctl import threadpool_limits
 
 from perdure.app.main import main
 from perdure.model.engine.referee import jacobian
 from perdure.model.system.system import System
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread_for_matrices() -> Iterator[None]:
+    """Matrices are small here: a second thread of BLAS only waits, and costs as much as the first."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 @pytest.fixture
@@ -69,13 +77,6 @@ def experiment_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
         return ExperimentRun(code, " ".join(out.getvalue().split()), " ".join(err.getvalue().split()), place)
 
     return run
-
-
-@pytest.fixture
-def letters_at_a_glance() -> Iterator[None]:
-    """Pictures are laid out by the points of their letters, where no test looks at the layout."""
-    with quick_letters():
-        yield
 
 
 Jacobian = Callable[[System, list[float], list[float], np.ndarray], np.ndarray]

@@ -93,7 +93,13 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
-def imports(path: Path) -> Iterator[tuple[int, int, str]]:
+@cache
+def imports(path: Path) -> tuple[tuple[int, int, str], ...]:
+    """What a file imports, read once."""
+    return tuple(every_import(path))
+
+
+def every_import(path: Path) -> Iterator[tuple[int, int, str]]:
     """Line, level (0 is absolute) and full dotted name of each thing a file imports; `perdure.` leads our own names.
 
     Imports for type checking, `import_module("...")` and `scipy.integrate` written after `import scipy` count too.

@@ -1,4 +1,4 @@
-"""Rules act where they should, and as the closed forms say: moments of crossing, visits, holds, chains of therapies."""
+"""Rules act where they should, as the closed forms say, and a patient under rules is alone with them."""
 
 from dataclasses import replace
 
@@ -23,6 +23,7 @@ from perdure.model.regimens.rules import (
 from perdure.model.simulate import Solver, simulate
 from perdure.model.solution import Solution
 from perdure.model.system.system import Branching, Flow, Input, Quantity, State, System, symbol
+from perdure.parameters.patients import draw, make_patients
 
 DRUG = "crenigacestat"  # an amount in the body that halves in `half_life_crenigacestat`
 FADING = np.log(2.0) / 2.0
@@ -299,3 +300,52 @@ def test_eradication_knows_the_doses_that_rules_gave(moment: float) -> None:
     assert 0.05 < found.eradication[0] < 0.95
     # an interval of half a day is taken to be before or after the infusion as a whole
     np.testing.assert_allclose(np.log(found.eradication), -2e3 * single, rtol=0.25 * kill + 1e-3)
+
+
+# patients under rules among others
+
+
+OTHER = "lenalidomide"
+N = 23
+CATALOGUE = read_catalogue()
+PATIENTS = make_patients(CATALOGUE, draw(CATALOGUE, N, seed=5), product="cilta_cel", population="late_line")
+CELLS = infuse("cilta_cel") + give(OTHER, start=30.0, months=6.0, cycle=28, days_on=21)
+DAYS = np.arange(0.0, 400.0, 30.0)
+HOST = 0.8
+
+
+def treated(rules: list[Rule], rows: slice | np.ndarray = slice(None), workers: int = 1) -> Solution:
+    some = {name: values[rows] for name, values in PATIENTS.items()}
+    return simulate(some, CELLS, times=DAYS, rules=rules, solver=Solver(workers=workers))
+
+
+def test_a_watch_that_never_stops_anybody_changes_no_bit() -> None:
+    plain, watched = treated([]), treated([Rule("never", when=above("tumour", 1e30), then=stop(OTHER))])
+    np.testing.assert_array_equal(plain.courses, watched.courses)
+    np.testing.assert_array_equal(plain.eradication, watched.eradication)
+    np.testing.assert_array_equal(plain.steps, watched.steps)
+    assert not watched.events["never"].count.any()
+
+
+def test_visits_at_which_nothing_happens_change_no_more_than_the_tolerance() -> None:
+    plain, visited = treated([]), treated([Rule("never", when=above("tumour", 1e30), visits=every(28))])
+    np.testing.assert_allclose(np.log(visited["tumour"]), np.log(plain["tumour"]), atol=1e-3)
+    np.testing.assert_allclose(visited.delivered[OTHER], plain.delivered[OTHER], rtol=1e-12)
+
+
+def test_under_rules_a_patient_does_not_depend_on_its_company() -> None:
+    rules = [
+        Rule("fewer cells", when=below("tumour", 1e9), then=hold(OTHER)),
+        Rule("back", when=above("tumour", 1e10), then=resume(OTHER), after="fewer cells", once=False),
+        Rule("host", when=below("host", HOST), then=stop(OTHER), visits=every(14)),
+    ]
+    whole = treated(rules)
+    assert np.isfinite(whole.events["fewer cells"].first).any()
+    for rows, workers in ((slice(None), 3), (np.arange(N)[::-1], 1), (np.array([11]), 1), (np.arange(2, N, 3), 2)):
+        some = treated(rules, rows, workers)
+        np.testing.assert_array_equal(some.courses, whole.courses[rows])
+        np.testing.assert_array_equal(some.eradication, whole.eradication[rows])
+        np.testing.assert_array_equal(some.steps, whole.steps[rows])
+        for name, fired in some.events.items():
+            np.testing.assert_array_equal(fired.first, whole.events[name].first[rows])
+            np.testing.assert_array_equal(fired.count, whole.events[name].count[rows])

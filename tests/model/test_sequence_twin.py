@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from written import equations
 
 from perdure.model.car_t_course import FIRST, CarTCourse
 from perdure.model.catalogue import read_catalogue
-from perdure.model.engine.codegen import generate
 from perdure.model.myeloma import myeloma
 from perdure.model.system.system import System
 from perdure.model.therapy import Therapy, read_therapies, read_therapy
@@ -77,7 +77,7 @@ def system(name: str) -> System:
 def code(name: str) -> dict[str, Any]:
     """The generated functions, as plain Python."""
     space: dict[str, Any] = {"math": math}
-    exec(generate(system(name)).source, space)
+    exec(equations(system(name), stiff=False).source, space)
     return space
 
 

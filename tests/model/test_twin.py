@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from written import equations
 
 from perdure.model.catalogue import read_catalogue
-from perdure.model.engine.codegen import generate
 from perdure.model.myeloma import myeloma
 from perdure.model.system.system import System
 from perdure.model.therapy import read_therapy
@@ -33,7 +33,7 @@ def system() -> System:
 def code() -> dict[str, Any]:
     """The generated functions, as plain Python."""
     space: dict[str, Any] = {"math": math}
-    exec(generate(system()).source, space)
+    exec(equations(system(), stiff=False).source, space)
     return space
 
 

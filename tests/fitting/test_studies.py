@@ -1,8 +1,11 @@
+"""The evidence: as shipped and read, each way to be wrong has one clear answer, conflicts are kept and widened."""
+
+import math
 from pathlib import Path
 
 import pytest
 
-from perdure.fitting.studies import ENDPOINTS, Observation, items, read_studies, read_study
+from perdure.fitting.studies import ENDPOINTS, Observation, birge_weight, in_conflict, items, read_studies, read_study
 from perdure.parameters.errors import EvidenceError, FileError, InputError, UnknownNameError
 
 HEADER = """
@@ -279,3 +282,117 @@ def test_a_missing_file_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
     assert "no such file" in complaint(tmp_path / "trial_9.toml", FileError)
     with pytest.raises(FileError, match="holds no evidence"):
         read_studies(tmp_path)
+
+
+# items that cannot be right
+
+
+MEDIAN = """
+[[item]]
+id       = "trial_1_median"
+endpoint = "pfs_median"
+kind     = "median"
+value    = 12.0
+unit     = "months"
+n        = 40
+role     = "fit"
+citation = "Somebody 2024"
+origin   = "public: the paper"
+quote    = "twelve months"
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said", "kind"),
+    [
+        ('"pfs_median"', '"pfs_interval"', "no endpoint 'pfs_interval'", UnknownNameError),
+        ("n  ", "from_months = 3.0\nn  ", "from_months = 3 belongs to the intervals of a [[curve]]", EvidenceError),
+        (
+            '"months"',
+            '"weeks"',
+            "unit = 'weeks' does not go with endpoint 'pfs_median'; expected 'months'",
+            EvidenceError,
+        ),
+        ('"months"', '"%"', "unit = '%' does not go with", EvidenceError),
+        ("n        = 40", "n        = 0", "n = 0 is wrong", FileError),
+        ("n        = 40", "n        = 40.5", "n = 40.5 is wrong", FileError),
+        ("n        = 40", "n        = -4", "n = -4 is wrong", FileError),
+        ("n        = 40", "", "n, low and high are missing", EvidenceError),
+        ("= 12.0", "= -12.0", "value = -12 months is impossible", EvidenceError),
+        ("n  ", "time_months = -1.0\nn  ", "time_months = -1.0 is wrong", FileError),
+        (
+            "n  ",
+            'low = 14.0\nhigh = 20.0\ninterval = "95% CI"\nn  ',
+            "value = 12 lies outside its interval",
+            EvidenceError,
+        ),
+        ("n  ", 'low = -1.0\nhigh = 20.0\ninterval = "95% CI"\nn  ', "low = -1 months is impossible", EvidenceError),
+        ("n  ", "events = 20\nevents = 21\nn  ", "is not valid TOML", FileError),
+    ],
+)
+def test_a_wrong_item_is_refused_with_its_file(
+    tmp_path: Path, before: str, after: str, said: str, kind: type[InputError]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read_study(evidence_file(tmp_path, MEDIAN.replace(before, after, 1)))
+    assert caught.type is kind
+    assert said in str(caught.value)
+    assert "trial_1" in str(caught.value)
+
+
+def test_bounds_of_a_percentage_are_percentages(tmp_path: Path) -> None:
+    rate = MEDIAN.replace('"pfs_median"', '"pfs_rate"').replace('"median"', '"rate"').replace('"months"', '"%"')
+    rate = rate.replace("n  ", 'time_months = 12.0\nlow = 8.0\nhigh = 104.0\ninterval = "95% CI"\nn  ', 1)
+    with pytest.raises(EvidenceError, match="high = 104 % is impossible; expected 0 to 100"):
+        read_study(evidence_file(tmp_path, rate))
+
+
+def test_an_id_is_used_once_in_a_file(tmp_path: Path) -> None:
+    with pytest.raises(EvidenceError, match="item 'trial_1_median': id 'trial_1_median' is used already"):
+        read_study(evidence_file(tmp_path, MEDIAN, MEDIAN))
+
+
+# reports that contradict each other
+
+
+SAME_PATIENTS = {"bridged_pfs"}
+"""Two reports of one consortium."""
+
+
+def rate(value: float, n: int) -> Observation:
+    report = {"id": f"rate_{value:.0f}_{n}", "endpoint": "orr", "kind": "proportion", "unit": "%", "role": "fit"}
+    return Observation.model_validate({**report, "value": value, "n": n})
+
+
+def median(value: float, n: int) -> Observation:
+    report = {"id": f"median_{value:.0f}_{n}", "endpoint": "pfs_median", "kind": "median", "unit": "months"}
+    return Observation.model_validate({**report, "role": "fit", "value": value, "n": n})
+
+
+def test_two_percentages_have_the_chi_square_of_their_two_by_two_table() -> None:
+    # 10 of 40 and 30 of 60: pooled share 0.4, Pearson's chi-square 6.25 with one degree of freedom
+    items = [rate(25.0, 40), rate(50.0, 60)]
+    assert birge_weight(items, same_patients=False) == pytest.approx(1.0 / 6.25)
+
+
+def test_two_medians_are_compared_on_the_log_scale() -> None:
+    error = 1.0 / math.log(2.0) / 10.0  # of the log of a median of 100 exponential times
+    apart = math.log(2.0) ** 2 / (2.0 * error**2)
+    assert birge_weight([median(6.0, 100), median(12.0, 100)], same_patients=False) == pytest.approx(1.0 / apart)
+
+
+def test_reports_that_agree_keep_their_weight_and_those_of_the_same_patients_share_one() -> None:
+    assert birge_weight([rate(50.0, 20), rate(55.0, 20)], same_patients=False) == 1.0
+    assert birge_weight([rate(50.0, 20), rate(55.0, 20)], same_patients=True) == 0.5
+
+
+def test_the_shipped_conflicts_are_as_wide_as_they_disagree() -> None:
+    conflicts = in_conflict(read_studies())
+    assert set(conflicts) == {"bridged_pfs", "belantamab_after_car_t", "chemotherapy_response"}
+    for name, reports in conflicts.items():
+        assert len(reports) > 1, name
+        right = birge_weight(reports, same_patients=name in SAME_PATIENTS)
+        for item in reports:
+            assert item.role == "fit", item.id
+            assert item.weight == pytest.approx(right, rel=0.02), item.id
+            assert "Birge" in item.note, item.id
