@@ -66,8 +66,8 @@ def engine(problem: Problem, rtol: float, patients: int) -> Run:
 
     def run() -> tuple[int, np.ndarray]:
         solution = simulate(many, Regimen(()), times=[problem.until], system=problem.system, solver=solver)
-        found = np.array([solution[name][0, -1] for name in problem.reference])
-        return int(solution.steps[0]), found[:0] if solution.failures else found
+        final_values = np.array([solution[name][0, -1] for name in problem.reference])
+        return int(solution.steps[0]), final_values[:0] if solution.failures else final_values
 
     return run
 

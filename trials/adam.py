@@ -84,7 +84,8 @@ def adtte(design: Design, pool: Pool, trials: Trials, trial: int = 0, *, since: 
         months, event = trials.time[name][trial], trials.event[name][trial]
         applies = np.isfinite(months)
         end = trials.time["pfs"][trial] if name == "dor" else months
-        told = np.where(event, np.where(died[name], "Death", _EVENTS[name]), np.char.add(lost, f", {_CENSORED[name]}"))
+        reason = np.char.add(lost, f", {_CENSORED[name]}")
+        description = np.where(event, np.where(died[name], "Death", _EVENTS[name]), reason)
         origin = "first response" if name == "dor" else since or design.time_zero
         rows = {
             **subjects,
@@ -92,7 +93,7 @@ def adtte(design: Design, pool: Pool, trials: Trials, trial: int = 0, *, since: 
             "PARAM": np.full(len(months), f"{label} from {origin}"),
             "AVAL": months,
             "CNSR": np.where(event, 0, 1),
-            "EVNTDESC": told,
+            "EVNTDESC": description,
             "ADY": _study_day(end),
         }
         parts.append({column: values[applies] for column, values in rows.items()})
@@ -125,8 +126,8 @@ def adrs(design: Design, pool: Pool, trials: Trials, trial: int = 0) -> Table:
         day = np.where(np.isfinite(days[name]), days[name], day)
     parts = [_response(subjects, "BOR", "Best confirmed response", best, day - pool.origin)]
     for name, (code, label) in REACHED.items():
-        found = np.where(np.isfinite(days[name]), "Y", "N")
-        parts.append(_response(subjects, code, label, found, days[name] - pool.origin))
+        flag = np.where(np.isfinite(days[name]), "Y", "N")
+        parts.append(_response(subjects, code, label, flag, days[name] - pool.origin))
     return _joined(parts)
 
 

@@ -159,8 +159,8 @@ def primary_test(design: Design, rows: Rows) -> Test:
 
 def z_and_p(design: Design, trials: Trials, arm: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """`z` (positive where the arm is better) and two-sided p of every trial, each of shape (trials,)."""
-    found = [primary_test(design, rows_of(design, trials, k, arm)) for k in range(len(trials.arm))]
-    return np.array([one.z for one in found]), np.array([one.p for one in found])
+    tests = [primary_test(design, rows_of(design, trials, k, arm)) for k in range(len(trials.arm))]
+    return np.array([test.z for test in tests]), np.array([test.p for test in tests])
 
 
 def successes(design: Design, trials: Trials, arm: int = 1) -> np.ndarray:
@@ -215,12 +215,12 @@ def effects_of(design: Design, rows: Rows) -> tuple[Effect, ...]:
     columns, at = (rows.time, rows.event, rows.group), landmark_months(design)
     ratio = hazard_ratio(*columns, stratum=rows.stratum)
     mean, point = _mean_difference(design, rows), landmark_difference(*columns, at)
-    found = (
+    effects = (
         Effect("hazard ratio", ratio.value, ratio.low, ratio.high, ratio.p, 1.0, False),
         Effect("difference in restricted mean, months", mean.value, mean.low, mean.high, mean.p, 0.0, True),
         Effect(f"difference at {at:g} months", point.value, point.low, point.high, point.p, 0.0, True),
     )
-    return (found[1], found[0], found[2]) if design.test == "restricted_mean" else found
+    return (effects[1], effects[0], effects[2]) if design.test == "restricted_mean" else effects
 
 
 def truth_of(design: Design, trials: Trials, arm: int = 1) -> Truth:
@@ -270,14 +270,14 @@ def analyse(design: Design, trials: Trials, trial: int = 0, arm: int = 1) -> Ana
 
 
 def _summary(design: Design, rows: Rows, own: int, name: str, patients: int, until: float) -> ArmSummary:
-    mine, unknown = rows.group == own, Interval(math.nan, math.nan, math.nan)
-    event = rows.event[mine]
+    in_arm, unknown = rows.group == own, Interval(math.nan, math.nan, math.nan)
+    event = rows.event[in_arm]
     n, events = event.size, int(event.sum())
     if n == 0:
         return ArmSummary(name, patients, 0, 0, unknown, unknown, unknown, None)
     if rows.time is None:
         return ArmSummary(name, patients, n, events, unknown, wilson(events, n), unknown, None)
-    time = rows.time[mine]
+    time = rows.time[in_arm]
     curve = kaplan_meier(time, event)
     mean = restricted_mean(time, event, until) if until > 0 else unknown
     return ArmSummary(

@@ -88,9 +88,9 @@ def of_attack(therapy: Therapy, attack: Attack) -> str:
 
 def mechanisms_of(therapy: Therapy) -> tuple[str, ...]:
     """Mechanisms by which a drug acts, in the order of `MECHANISMS`; none for a CAR-T product, which has numbers."""
-    found = {of_effect(effect) for effect in therapy.effects}
-    found |= {of_attack(therapy, attack) for attack in therapy.attacks}
-    return tuple(name for name in MECHANISMS if name in found)
+    mechanisms = {of_effect(effect) for effect in therapy.effects}
+    mechanisms |= {of_attack(therapy, attack) for attack in therapy.attacks}
+    return tuple(name for name in MECHANISMS if name in mechanisms)
 
 
 def silenced(drug: Therapy, on: Collection[str], patients: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -129,8 +129,8 @@ def _scale(drug: Therapy, off: Effect, kept: list[Effect], factors: dict[str, fl
     """Make the first strength of `off` negligible, and make up for it in the effects that are kept."""
     shared = off.strength[0]
     factors[shared] = NOTHING
-    for effect in (one for one in kept if shared in one.strength):
-        others = [one for one in drug.effects if one is not effect]
+    for effect in (effect for effect in kept if shared in effect.strength):
+        others = [other for other in drug.effects if other is not effect]
         private = [
             name for name in effect.strength if not any(name in (*other.strength, other.half) for other in others)
         ]
@@ -179,9 +179,11 @@ def pair_of(reference: Arm, other: Arm, parameters: ParameterSet, *, patients: i
         If one arm has more courses of CAR-T cells than the other.
     """
     for what in ("population", "from_infusion"):
-        one, two = getattr(reference, what), getattr(other, what)
-        if one != two:
-            raise InputError(f"'{reference.name}' and '{other.name}': {what} is {one} and {two}; it must be the same.")
+        first, second = getattr(reference, what), getattr(other, what)
+        if first != second:
+            raise InputError(
+                f"'{reference.name}' and '{other.name}': {what} is {first} and {second}; it must be the same."
+            )
     before, after = (len(arm.plan.first.courses) for arm in (reference, other))
     if before != after:
         raise RegimenError(
@@ -239,23 +241,26 @@ class Pair:
     @cached_property
     def from_car_t(self) -> tuple[str, ...]:
         """Mechanisms in which the cells differ: their antigens, their doses, their numbers."""
-        found = {OF_NUMBER[_shared_name(name)] for name in self.differing}
-        one, two = self.line.regimen, self.line_other.regimen
-        if [read_therapy(key).targets for key in one.products] != [read_therapy(key).targets for key in two.products]:
-            found.add(ANTIGEN)
-        if [_amounts(doses) for doses in _courses(one)] != [_amounts(doses) for doses in _courses(two)]:
-            found.add(EXPANSION)
-        return tuple(name for name in MECHANISMS if name in found)
+        mechanisms = {OF_NUMBER[_shared_name(name)] for name in self.differing}
+        first, second = self.line.regimen, self.line_other.regimen
+        targets, targets_other = (
+            [read_therapy(key).targets for key in regimen.products] for regimen in (first, second)
+        )
+        if targets != targets_other:
+            mechanisms.add(ANTIGEN)
+        if [_amounts(doses) for doses in _courses(first)] != [_amounts(doses) for doses in _courses(second)]:
+            mechanisms.add(EXPANSION)
+        return tuple(name for name in MECHANISMS if name in mechanisms)
 
     @cached_property
     def drugs(self) -> dict[str, str]:
         """How every drug differs between the arms: 'same', 'reference' or 'other' (only there), or 'rescheduled'."""
-        found = {}
+        differences = {}
         for drug in sorted({*self.line.regimen.drugs, *self.line_other.regimen.drugs}):
-            one, two = _given(self.line, drug), _given(self.line_other, drug)
-            only = "reference" if not two[0] else "other" if not one[0] else "rescheduled"
-            found[drug] = "same" if one == two else only
-        return found
+            first, second = _given(self.line, drug), _given(self.line_other, drug)
+            only = "reference" if not second[0] else "other" if not first[0] else "rescheduled"
+            differences[drug] = "same" if first == second else only
+        return differences
 
     @cached_property
     def rescheduled(self) -> tuple[str, ...]:
@@ -270,10 +275,10 @@ class Pair:
     @cached_property
     def mechanisms(self) -> tuple[str, ...]:
         """Mechanisms by which the arms differ, in the order of `MECHANISMS`."""
-        found = {*self.from_car_t}
+        mechanisms = {*self.from_car_t}
         for drug, how in self.drugs.items():
-            found |= set(mechanisms_of(read_therapy(drug))) if how != "same" else set()
-        return tuple(name for name in MECHANISMS if name in found)
+            mechanisms |= set(mechanisms_of(read_therapy(drug))) if how != "same" else set()
+        return tuple(name for name in MECHANISMS if name in mechanisms)
 
     def hybrid(self, some: Collection[str]) -> Arm:
         """The arm in which these mechanisms are as in the other arm, and the rest as in the reference.
@@ -349,12 +354,12 @@ def _given(line: Line, drug: str) -> tuple[tuple[Dose, ...], bool]:
 
 def _courses(regimen: Regimen) -> list[list[Dose]]:
     """Infusions of every course of CAR-T cells."""
-    found = []
+    courses = []
     for product, first in regimen.courses:
         later = [day for key, day in regimen.courses if key == product and day > first]
-        mine = [d for d in regimen.doses if d.therapy == product and first <= d.day < min(later, default=np.inf)]
-        found.append(mine)
-    return found
+        infusions = [d for d in regimen.doses if d.therapy == product and first <= d.day < min(later, default=np.inf)]
+        courses.append(infusions)
+    return courses
 
 
 def _amounts(doses: list[Dose]) -> list[tuple[float, float]]:

@@ -153,10 +153,10 @@ def permuted_blocks(rng: np.random.Generator, block: tuple[int, ...], stratum: n
     order = np.argsort(rng.random((strata, trials, blocks, len(pattern))), axis=-1)
     sequence = pattern[order].reshape(strata, trials, -1)
     arm = np.zeros(stratum.shape, dtype=np.int64)
-    for one in range(strata):
-        mine = stratum == one
-        place = np.maximum(np.cumsum(mine, axis=1) - 1, 0)
-        arm = np.where(mine, np.take_along_axis(sequence[one], place, axis=1), arm)
+    for index in range(strata):
+        in_stratum = stratum == index
+        place = np.maximum(np.cumsum(in_stratum, axis=1) - 1, 0)
+        arm = np.where(in_stratum, np.take_along_axis(sequence[index], place, axis=1), arm)
     return arm
 
 

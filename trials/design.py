@@ -178,9 +178,9 @@ def _check_time_zero(design: Any) -> None:
     earliest = VISITS_OF_RESPONSE * design.visit_days
     for part in (*design.eligible, *design.strata):
         if part.what == RESPONSE and (day is None or day < earliest):
-            told = f"on day {day:g} (randomised_on_day)" if day is not None else f"at time_zero = '{zero}'"
+            when = f"on day {day:g} (randomised_on_day)" if day is not None else f"at time_zero = '{zero}'"
             raise InputError(
-                f"what = 'response': none is confirmed {told} with visit_days = {design.visit_days:g}; "
+                f"what = 'response': none is confirmed {when} with visit_days = {design.visit_days:g}; "
                 f"randomise on day {earliest:g} or later, or ask for a parameter."
             )
 
@@ -228,12 +228,12 @@ def _check_same_before(design: Any) -> None:
     given = [dose for dose in first.plan.first.doses if dose.day < day]
     for arm in design.arms[1:]:
         other = [dose for dose in arm.plan.first.doses if dose.day < day]
-        differing = [one for one in (*given, *other) if (one in given) != (one in other)]
+        differing = [dose for dose in (*given, *other) if (dose in given) != (dose in other)]
         if differing or len(given) != len(other):
-            one = differing[0] if differing else given[0]
+            dose = differing[0] if differing else given[0]
             raise RegimenError(
-                f"arms '{first.name}' and '{arm.name}' differ before randomised_on_day = {day:g} ({one.therapy} on day "
-                f"{one.day:g}); give the same until then, or randomise earlier."
+                f"arms '{first.name}' and '{arm.name}' differ before randomised_on_day = {day:g} ({dose.therapy} on "
+                f"day {dose.day:g}); give the same until then, or randomise earlier."
             )
         if _at_response(first) != _at_response(arm):
             raise RegimenError(
@@ -330,7 +330,7 @@ def read_entry(path: Path) -> ScenarioEntry:
     for key, value in (("title", title), ("population", population)):
         if not isinstance(value, str):
             raise FileError(f"{where}: {key} = {value!r}; give a text in quotes.")
-    arms = [_read(ArmEntry, one, f"{where}, [[arm]] {k}") for k, one in enumerate(_tables(table, "arm", where), 1)]
+    arms = [_read(ArmEntry, arm, f"{where}, [[arm]] {k}") for k, arm in enumerate(_tables(table, "arm", where), 1)]
     if "trial" not in table:
         return ScenarioEntry(title=title, population=population, arms=arms, trial=None, eligible=[], strata=[])
     trial = table["trial"]
@@ -344,18 +344,21 @@ def read_entry(path: Path) -> ScenarioEntry:
         arms=arms,
         trial=_read(TrialEntry, plain, f"{where}, [trial]", parts),
         eligible=[
-            _read(EligibleEntry, one, f"{where}, [[trial.eligible]]") for one in _tables(trial, "eligible", where)
+            _read(EligibleEntry, criterion, f"{where}, [[trial.eligible]]")
+            for criterion in _tables(trial, "eligible", where)
         ],
-        strata=[_read(StratumEntry, one, f"{where}, [[trial.stratum]]") for one in _tables(trial, "stratum", where)],
+        strata=[
+            _read(StratumEntry, stratum, f"{where}, [[trial.stratum]]") for stratum in _tables(trial, "stratum", where)
+        ],
     )
 
 
 def _tables(table: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, Any]]:
-    found = table.get(key, [])
-    if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
+    entries = table.get(key, [])
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
         name = key if key == "arm" else f"trial.{key}"
-        raise FileError(f"{where}: {name} = {found!r:.60}; write it as [[{name}]], once for each.")
-    return found
+        raise FileError(f"{where}: {name} = {entries!r:.60}; write it as [[{name}]], once for each.")
+    return entries
 
 
 def _read(kind: type[Entry], table: Mapping[str, Any], where: str, more: Collection[str] = ()) -> Entry:
@@ -461,17 +464,17 @@ class Design:
     def assumptions(self) -> tuple[str, ...]:
         """What the simulation of the trial takes for granted, in sentences for the reader of its results."""
         lost = f"{100 * self.dropout_per_year:g} % of the patients are lost each year, whatever their state"
-        told = [
+        sentences = [
             f"Patients enter evenly over {self.accrual_months:g} months; {lost}.",
             "Progression is known at visits only, and dated by the visit that shows it.",
             "A next therapy begins at the visit that confirms progression, or when the plan gives it after that visit.",
         ]
         if self.time_zero == "apheresis":
-            told.append(
+            sentences.append(
                 f"{100 * self.not_infused:g} % are not infused because no product is made or they are too ill "
                 f"({self.not_infused_source}); they get what the plan gives before the cells, without conditioning."
             )
-        return tuple(told)
+        return tuple(sentences)
 
 
 @dataclass(frozen=True)
@@ -544,8 +547,8 @@ def _design(entry: ScenarioEntry, title: str, arms: tuple[Arm, ...]) -> Design |
         return Design(
             title=title,
             arms=arms,
-            eligible=tuple(Criterion(**one.model_dump()) for one in entry.eligible),
-            strata=tuple(Factor(**one.model_dump()) for one in entry.strata),
+            eligible=tuple(Criterion(**criterion.model_dump()) for criterion in entry.eligible),
+            strata=tuple(Factor(**stratum.model_dump()) for stratum in entry.strata),
             **entry.trial.model_dump(),
         )
     except InputError as problem:

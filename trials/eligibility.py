@@ -74,14 +74,14 @@ class Criterion:
 
     def fulfilled(self, values: np.ndarray) -> np.ndarray:
         """Whether values of the parameter (or places of the response in `imwg.CATEGORIES`) fulfil it; same shape."""
-        found = np.ones(np.shape(values), dtype=bool)
+        holds = np.ones(np.shape(values), dtype=bool)
         if self.above is not None:
-            found &= values > self.above
+            holds &= values > self.above
         if self.at_least is not None:
-            found &= values >= CATEGORIES.index(self.at_least)
+            holds &= values >= CATEGORIES.index(self.at_least)
         if self.below is not None:
-            found &= values < (CATEGORIES.index(self.below) if isinstance(self.below, str) else self.below)
-        return found
+            holds &= values < (CATEGORIES.index(self.below) if isinstance(self.below, str) else self.below)
+        return holds
 
 
 @dataclass(frozen=True)

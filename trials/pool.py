@@ -126,7 +126,7 @@ def _first_days(
     solution: Solution, patients: Mapping[str, np.ndarray], draws: Draws, visits: Visits, last: Outcomes
 ) -> dict[str, np.ndarray]:
     """Visit from which on each of `REACHED` is known: what would be reported if the trial ended with that visit."""
-    found = {name: np.full(last.weight.shape, np.inf) for name in REACHED}
+    first_days = {name: np.full(last.weight.shape, np.inf) for name in REACHED}
     for day in visits.days[FEWEST_VISITS:]:
         # a hair beyond the visit, so that it is not lost by rounding
         until = Visits(visits.every, visits.months * (day + 1e-6) / visits.until)
@@ -134,8 +134,8 @@ def _first_days(
         holds = {name: seen.best >= CATEGORIES.index(name) for name in RESPONSES}
         holds |= {f"mrd_{limit}": seen.mrd_negative(limit) for limit in MRD_LIMITS}
         for name, now in holds.items():
-            found[name] = np.where(now, np.minimum(found[name], day), found[name])
-    return found
+            first_days[name] = np.where(now, np.minimum(first_days[name], day), first_days[name])
+    return first_days
 
 
 def _through_later_lines(
@@ -155,12 +155,12 @@ def _through_later_lines(
             continue
         number += 1
         try:
-            found = follow_line(patients, draws, plan, line=place, visits=visits, solver=solver)
+            followed = follow_line(patients, draws, plan, line=place, visits=visits, solver=solver)
         except NoPatientsError:
             return dead
-        seen = found.outcomes
+        seen = followed.outcomes
         begun = confirmed + wait_for_cells(line.regimen)
-        came = np.isfinite(found.since) & (seen.usable > 0) & (dead > begun) & np.isfinite(begun)
+        came = np.isfinite(followed.since) & (seen.usable > 0) & (dead > begun) & np.isfinite(begun)
         came[1] = False  # an assay error: there is no tumour that could come to the line
         total = np.maximum(seen.weight.sum(axis=0), 1e-12)
         cured = draws.uniform_of(f"eradication, line {number}") < seen.weight[1] / total
@@ -440,9 +440,9 @@ def _response_by(course: Course, day: float) -> np.ndarray:
     return best
 
 
-def _anybody(weight: np.ndarray, what: str, told: str = "") -> None:
+def _anybody(weight: np.ndarray, what: str, known_range: str = "") -> None:
     if not weight.sum() > 0:
-        raise InputError(f"none of {weight.shape[1]} virtual patients is {what}{told}; ask for less.")
+        raise InputError(f"none of {weight.shape[1]} virtual patients is {what}{known_range}; ask for less.")
 
 
 def _range(criterion: Criterion, values: np.ndarray, weight: np.ndarray) -> str:

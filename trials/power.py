@@ -203,9 +203,9 @@ def power_curve(
     check_sizes(sizes, trials)
     counted, events = [], []
     for k, size in enumerate(sizes):
-        found = conduct(design, pool, trials=trials, patients=int(size), seed=stream(seed, int(size)))
-        counted.append(int(successes(design, found, arm).sum()))
-        events.append(rows_of(design, found, None, arm).event.sum() / trials)
+        simulated = conduct(design, pool, trials=trials, patients=int(size), seed=stream(seed, int(size)))
+        counted.append(int(successes(design, simulated, arm).sum()))
+        events.append(rows_of(design, simulated, None, arm).event.sum() / trials)
         if progress is not None:
             progress("power", k + 1, len(sizes))
     rates = [wilson(count, trials) for count in counted]
@@ -273,7 +273,7 @@ def sample_size(design: Design, curve: PowerCurve, truth: Truth, *, arm: int = 1
     """Read off the smallest size with the design's power, and put the closed form of the pool's effect beside it."""
     value, low, high = curve.smooth.size(design.power)
     own, reference = design.arms[arm].share, design.arms[0].share
-    share, part = own / (own + reference), (own + reference) / sum(one.share for one in design.arms)
+    share, part = own / (own + reference), (own + reference) / sum(design_arm.share for design_arm in design.arms)
     closed, events, ratio = math.nan, math.nan, truth.value("hazard ratio")
     if 0.0 < ratio < 1.0:
         events = float(events_needed(ratio, design.power, design.alpha, share=share))
@@ -354,7 +354,7 @@ def assurance(
     if value in (0.0, 1.0):
         rate = wilson(value * len(power), len(power))
         low, high = rate.low, rate.high
-    better = np.array([one.effects[0].better for one in known])
+    better = np.array([truth.effects[0].better for truth in known])
     exists = wilson(int(better.sum()), len(better))
     return Assurance(
         patients, trials_per_pool, power, value, low, high, math.sqrt(max(total - float(within.mean()), 0.0)),

@@ -110,11 +110,11 @@ def given(lines: Iterable[Line]) -> Given:
 
 def fitted_sequences(studies: Iterable[Study]) -> dict[tuple[str, Given], dict[str, str]]:
     """By population and sequence of therapies: fitted results of its last line, by id, each with its study."""
-    found: dict[tuple[str, Given], dict[str, str]] = {}
+    sequences: dict[tuple[str, Given], dict[str, str]] = {}
     for study in studies:
         for item in study.items:
             scenario = study.scenario(item.scenario) if item.role == "fit" and item.scenario else None
             if scenario is not None and scenario.line > 1:
                 key = scenario.population, given(plan_of(scenario).lines[: scenario.line])
-                found.setdefault(key, {})[item.id] = study.study
-    return found
+                sequences.setdefault(key, {})[item.id] = study.study
+    return sequences

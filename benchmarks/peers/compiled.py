@@ -45,9 +45,9 @@ class CompiledEquations:
         self.numbers = np.stack([self._numbers(problem, i, n_c) for i in range(problem.n)])
 
     def _numbers(self, problem: Problem, patient: int, n_c: int) -> np.ndarray:
-        one, rate, drugs = problem.people[patient], problem.rate[patient].ravel(), problem.weight.shape[1]
+        equations, rate, drugs = problem.people[patient], problem.rate[patient].ravel(), problem.weight.shape[1]
         parts = np.split(np.zeros(self.ends[-1]), self.ends[:-1])
-        parts[0][:], parts[1][:], parts[3][:], parts[4][:] = one.p, one.c[:n_c], problem.tolerance, rate
+        parts[0][:], parts[1][:], parts[3][:], parts[4][:] = equations.p, equations.c[:n_c], problem.tolerance, rate
         self.forcing(parts[0], parts[1], np.zeros(drugs), parts[2])
         coefficient = np.zeros(2 * drugs)
         for k, segment in enumerate(problem.segments):

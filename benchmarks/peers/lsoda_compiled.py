@@ -83,12 +83,12 @@ def _follow(solver: Any, now: int) -> Any:
             states[patient, 0] = y
             for segment in range(len(first) - 1):
                 d[now] = segment
-                found, fine = solver(address, y, days[first[segment] : first[segment + 1]], d, rtol, 1.0, most)
+                solution, fine = solver(address, y, days[first[segment] : first[segment + 1]], d, rtol, 1.0, most)
                 if not fine:
                     return patient
                 for i in range(row_first[segment], row_first[segment + 1]):
-                    states[patient, row[i]] = found[1 + i - row_first[segment]]
-                y = np.maximum(found[-1], 0.0)
+                    states[patient, row[i]] = solution[1 + i - row_first[segment]]
+                y = np.maximum(solution[-1], 0.0)
         return -1
 
     return follow

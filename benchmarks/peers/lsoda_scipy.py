@@ -17,5 +17,7 @@ class ScipyLsoda(Peer):
     def run(self, rtol: float) -> np.ndarray:
         """Follow all patients."""
         problem = self.problem
-        courses = [one.integrate(problem.regimen, problem.grid, "LSODA", rtol, slack=1.0) for one in problem.people]
+        courses = [
+            equations.integrate(problem.regimen, problem.grid, "LSODA", rtol, slack=1.0) for equations in problem.people
+        ]
         return problem.burden(np.stack(courses))

@@ -39,7 +39,7 @@ class Problem:
         self.system, self.patients, self.regimen, self.grid = assemble(regimen).system, patients, regimen, grid
         self.n = len(patients["tumour_baseline"])
         self.people = [Equations(self.system, patients, i) for i in range(self.n)]
-        self.start = np.stack([one.initial() + one.cells(regimen, 0.0) for one in self.people])
+        self.start = np.stack([equations.initial() + equations.cells(regimen, 0.0) for equations in self.people])
         self.tolerance = np.array([state.tolerance for state in self.system.states])
         self.tumour = np.array([state.group == "tumour" for state in self.system.states])
         drugs = drugs_of(self.system)

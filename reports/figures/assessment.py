@@ -102,10 +102,13 @@ def profile_picture(
                 axes.set_xlabel("prior SDs", fontsize=SMALL_SIZE)
         place_key(figure, _key(), below - 0.25)
     counts = {word: sum(words[p.id] == word for p in profiles) for word in dict.fromkeys(words.values())}
-    told = "; ".join(f"{profile.id}: {words[profile.id]}, {_interval(profile.likelihood)}" for profile in profiles[:30])
+    summary = "; ".join(
+        f"{profile.id}: {words[profile.id]}, {_interval(profile.likelihood)}" for profile in profiles[:30]
+    )
     alt = (
         f"{title}. {len(profiles)} panels, log likelihood below its best against the number in prior SDs, with the "
-        f"95 % threshold at {-THRESHOLD:.2f}. {', '.join(f'{count} {word}' for word, count in counts.items())}. {told}."
+        f"95 % threshold at {-THRESHOLD:.2f}. {', '.join(f'{count} {word}' for word, count in counts.items())}. "
+        f"{summary}."
     )
     return Picture(name=name, title=title, alt=alt, figure=figure, table=_table(profiles))
 
@@ -183,8 +186,8 @@ def coverage_picture(
     """
     check_some(curve, "levels", f"picture {name}")
     check_some(range(curve[0].total), "reports", f"picture {name}")
-    nominal = np.array([one.level for one in curve])
-    share = np.array([one.share for one in curve])
+    nominal = np.array([coverage.level for coverage in curve])
+    share = np.array([coverage.share for coverage in curve])
     low, high = _band(nominal, curve[0].total)
     out = (share < low - 1e-12) | (share > high + 1e-12)
     with house_style():
@@ -203,11 +206,12 @@ def coverage_picture(
         text_at(figure, 4.4, 1.6, f"grey: 95 % of\ncalibrated counts\nof {curve[0].total} reports")
         if notes:
             text_at(figure, 0.12, 4.6, notes, linespacing=1.2)
-    told = "; ".join(one.text for one in curve if round(one.level, 2) in (0.5, 0.8, 0.95))
+    summary = "; ".join(coverage.text for coverage in curve if round(coverage.level, 2) in (0.5, 0.8, 0.95))
     where = ", ".join(f"{100 * level:.0f} %" for level in nominal[out])
-    alt = f"{title}. {told}. " + (f"Outside the binomial band at {where}." if out.any() else "Inside the band.")
+    alt = f"{title}. {summary}. " + (f"Outside the binomial band at {where}." if out.any() else "Inside the band.")
     table = {
-        "nominal": nominal.tolist(), "inside": [one.inside for one in curve], "reports": [one.total for one in curve],
+        "nominal": nominal.tolist(), "inside": [coverage.inside for coverage in curve],
+        "reports": [coverage.total for coverage in curve],
         "observed": share.tolist(), "band_low": low.tolist(), "band_high": high.tolist(),
     }  # fmt: skip
     return Picture(name=name, title=title, alt=alt, figure=figure, table=table)
@@ -240,7 +244,7 @@ def ranks_picture(
     The log likelihood and the numbers that are furthest from uniform, by the chi-square test of their rank histograms.
     """
     p_values = calibrated.p_values(_bins(calibrated.draws + 1))
-    order = sorted(calibrated.names[:-1], key=lambda one: p_values[one])
+    order = sorted(calibrated.names[:-1], key=lambda quantity: p_values[quantity])
     panels = [calibrated.names[-1], *order][:shown]
     low, high = calibrated.band()
     out = calibrated.outside()
@@ -280,12 +284,12 @@ def ranks_picture(
         f"{title}. {len(calibrated.ranks)} repeats, {calibrated.draws} draws each. {len(out)} of "
         f"{len(calibrated.names)} quantities leave the simultaneous 95 % band: {named}."
     )
-    cells = [(one, rank) for one in panels for rank in range(calibrated.draws)]
-    ecdf = {one: calibrated.ecdf(one) for one in panels}
+    cells = [(quantity, rank) for quantity in panels for rank in range(calibrated.draws)]
+    ecdf = {quantity: calibrated.ecdf(quantity) for quantity in panels}
     table = {
-        "quantity": [one for one, _ in cells], "rank": [rank for _, rank in cells],
-        "ecdf": [float(ecdf[one][0][rank]) for one, rank in cells],
-        "uniform": [float(ecdf[one][1][rank]) for one, rank in cells],
+        "quantity": [quantity for quantity, _ in cells], "rank": [rank for _, rank in cells],
+        "ecdf": [float(ecdf[quantity][0][rank]) for quantity, rank in cells],
+        "uniform": [float(ecdf[quantity][1][rank]) for quantity, rank in cells],
         "band_low": [float(low[rank]) for _, rank in cells], "band_high": [float(high[rank]) for _, rank in cells],
     }  # fmt: skip
     return Picture(name=name, title=title, alt=alt, figure=figure, table=table)
@@ -327,9 +331,9 @@ def recovery_picture(
     check_some(recovery.numbers, "numbers", f"picture {name}")
     level = LEVELS[-1]
     away = sorted(recovery.numbers, key=lambda number: -abs(number.inside[-1] / recovery.repeats - level))[:shown]
-    rows = sorted(away, key=lambda one: (one.inside[-1], one.inside[0]))
+    rows = sorted(away, key=lambda number: (number.inside[-1], number.inside[0]))
     with house_style():
-        left = 0.3 + max(text_width(one.name, SMALL_SIZE) for one in rows)
+        left = 0.3 + max(text_width(number.name, SMALL_SIZE) for number in rows)
         down = _LINE * len(rows)
         figure = new_figure(max(left + 2 * (_ACROSS + 0.35) + 0.2, text_width(title, 11, bold=True) + 0.3), down + 1.65)
         draw_title(figure, title)
@@ -339,20 +343,20 @@ def recovery_picture(
             low, high = _band(np.array([nominal]), recovery.repeats)
             axes.axvspan(100 * low[0], 100 * high[0], color=LIGHT_GREY, linewidth=0)
             axes.axvline(100 * nominal, color=DARK_GREY, linewidth=0.9)
-            for row, one in enumerate(rows):
-                share = one.inside[k] / recovery.repeats
+            for row, number in enumerate(rows):
+                share = number.inside[k] / recovery.repeats
                 out = not low[0] - 1e-12 <= share <= high[0] + 1e-12
                 axes.plot([100 * share], [_LINE * (row + 0.5)], linestyle="none", marker="D" if out else "o",
                           markersize=4, color=_RED if out else BLUE, clip_on=False)  # fmt: skip
             axes.set_title(f"{100 * nominal:.0f} % intervals")
             axes.set_xlabel("repeats inside, %", fontsize=SMALL_SIZE)
-        for row, one in enumerate(rows):
-            text_at(figure, left - 0.1, 0.75 + _LINE * (row + 0.5), one.name, va="center", ha="right", color=BLACK)
+        for row, number in enumerate(rows):
+            text_at(figure, left - 0.1, 0.75 + _LINE * (row + 0.5), number.name, va="center", ha="right", color=BLACK)
         rest = len(recovery.numbers) - len(rows)
         words = f"{recovery.repeats} repeats. Grey: 95 % of counts if intervals are right."
         words += f" {rest} other numbers are nearer to nominal." if rest else ""
         text_at(figure, 0.12, down + 1.4, words)
-    total = "; ".join(one.text for one in recovery.total())
+    total = "; ".join(coverage.text for coverage in recovery.total())
     alt = f"{title}. Over all {len(recovery.numbers)} numbers: {total}. Lowest: {recovery.worst.name}, "
     alt += f"{recovery.worst.inside}."
     table: dict[str, list[object]] = {"number": [number.name for number in recovery.numbers]}

@@ -77,7 +77,7 @@ def contribution_picture(
     texts = [_ZERO.sub(r"\1", text) for text in effect_texts([*ordered, total], 0.0)]
     with house_style():
         figure = _drawn(ordered, total, texts, title, x_label, sides, note)
-    told = "; ".join(
+    summary = "; ".join(
         f"{row.label.partition(':')[0]}: {' '.join(text.split())}"
         for row, text in zip([*ordered, total], texts, strict=True)
     )
@@ -85,7 +85,7 @@ def contribution_picture(
     return Picture(
         name=name,
         title=title,
-        alt=f"{title}. {x_label} by mechanism, with intervals: {told}.",
+        alt=f"{title}. {x_label} by mechanism, with intervals: {summary}.",
         figure=figure,
         table={field: [getattr(row, field) for row in (*ordered, total)] for field in fields},
     )
@@ -249,7 +249,7 @@ def morris_picture(
 
 
 def _picture(
-    found: Sobol | Morris,
+    sensitivity: Sobol | Morris,
     outputs: Sequence[str],
     series: tuple[_Series, _Series],
     most: int,
@@ -258,17 +258,17 @@ def _picture(
     x_label: str,
     note: str,
 ) -> Picture:
-    check_some(found.outputs, "outputs", f"picture {name}")
+    check_some(sensitivity.outputs, "outputs", f"picture {name}")
     for output in outputs:
-        if output not in found.outputs:
-            raise unknown("output", output, found.outputs, f"picture {name}")
-    shown = [found.outputs.index(output) for output in outputs or found.outputs]
-    bars = min(most, len(found.ids))
+        if output not in sensitivity.outputs:
+            raise unknown("output", output, sensitivity.outputs, f"picture {name}")
+    shown = [sensitivity.outputs.index(output) for output in outputs or sensitivity.outputs]
+    bars = min(most, len(sensitivity.ids))
     top = {k: np.argsort(-series[0].values[k])[:bars] for k in shown}
     columns = min(len(shown), 2)
     lines = math.ceil(len(shown) / columns)
     with house_style():
-        used = [found.ids[j] for k in shown for j in top[k]]
+        used = [sensitivity.ids[j] for k in shown for j in top[k]]
         left = 0.3 + max(text_width(wrapped(text, _ROOM, SMALL_SIZE), SMALL_SIZE) for text in used)
         step, down = left + _INDEX_ACROSS + _GAP, bars * _INDEX_ROW
         width = max(columns * step, text_width(title, 11, bold=True) + 0.3, 4.8)
@@ -283,23 +283,25 @@ def _picture(
         for index, k in enumerate(shown):
             row, column = divmod(index, columns)
             axes = axes_at(figure, left + column * step, _INDEX_TOP + row * (down + _BELOW + 0.2), _INDEX_ACROSS, down)
-            _draw(axes, [found.ids[j] for j in top[k]], series, k, top[k])
-            axes.set_title(found.outputs[k])
+            _draw(axes, [sensitivity.ids[j] for j in top[k]], series, k, top[k])
+            axes.set_title(sensitivity.outputs[k])
             axes.set_xlabel(x_label, fontsize=SMALL_SIZE)
         if notes:
             text_at(figure, 0.12, height - 0.16 * (notes.count("\n") + 1) - 0.05, notes, linespacing=1.2)
-    told = "; ".join(
-        f"{found.outputs[k]}: "
-        + ", ".join(f"{found.ids[j]} {series[0].values[k, j]:.2g} ({series[1].values[k, j]:.2g})" for j in top[k][:3])
+    summary = "; ".join(
+        f"{sensitivity.outputs[k]}: "
+        + ", ".join(
+            f"{sensitivity.ids[j]} {series[0].values[k, j]:.2g} ({series[1].values[k, j]:.2g})" for j in top[k][:3]
+        )
         for k in shown[:12]
     )
     return Picture(
         name=name,
         title=title,
         alt=f"{title}. Bars of the {bars} largest for each of {len(shown)} results. Largest {series[0].words} (in "
-        f"brackets {series[1].words}): {told}.",
+        f"brackets {series[1].words}): {summary}.",
         figure=figure,
-        table=_table(found, series, shown),
+        table=_table(sensitivity, series, shown),
     )
 
 
@@ -318,11 +320,11 @@ def _draw(axes: Axes, labels: list[str], series: tuple[_Series, _Series], k: int
     axes.grid(axis="x")
 
 
-def _table(found: Sobol | Morris, series: tuple[_Series, _Series], shown: list[int]) -> dict[str, list[object]]:
-    cells = [(k, j) for k in shown for j in range(len(found.ids))]
+def _table(sensitivity: Sobol | Morris, series: tuple[_Series, _Series], shown: list[int]) -> dict[str, list[object]]:
+    cells = [(k, j) for k in shown for j in range(len(sensitivity.ids))]
     table: dict[str, list[object]] = {
-        "output": [found.outputs[k] for k, _ in cells],
-        "number": [found.ids[j] for _, j in cells],
+        "output": [sensitivity.outputs[k] for k, _ in cells],
+        "number": [sensitivity.ids[j] for _, j in cells],
     }
     for each in series:
         key = each.words.split(":")[0].replace(" ", "_").replace("\u03bc*", "mu_star").replace("\u03c3", "sigma")

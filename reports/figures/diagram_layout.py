@@ -160,9 +160,9 @@ def neighbours(order: Mapping[str, Sequence[str]], ends: Sequence[Ends]) -> dict
     for names in order.values():
         for upper, lower in pairwise(names):
             for pair in ((upper, lower), (lower, upper)):
-                found = next((flow for flow, own in enumerate(ends) if own == pair), None)
-                if found is not None:
-                    drawn[found] = pair
+                flow = next((flow for flow, own in enumerate(ends) if own == pair), None)
+                if flow is not None:
+                    drawn[flow] = pair
     return drawn
 
 
@@ -243,9 +243,9 @@ class _Page:
             elif target is None and source is not None:
                 boxes[source].right.append(Row(flow, "is lost", text, (1.0, flow)))
             elif source is not None and target is not None:
-                one, other = boxes[source], boxes[target]
-                leaving = one.left if other.column < one.column else one.right
-                arriving = other.left if other.column > one.column else other.right
+                sender, receiver = boxes[source], boxes[target]
+                leaving = sender.left if receiver.column < sender.column else sender.right
+                arriving = receiver.left if receiver.column > sender.column else receiver.right
                 leaving.append(Row(flow, "leaves", text, _row_order(rank[target] - rank[source], flow)))
                 arriving.append(Row(flow, "arrives", "", _row_order(rank[source] - rank[target], flow)))
         for box in boxes.values():

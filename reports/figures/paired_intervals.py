@@ -233,13 +233,13 @@ def _draw_methods(rows: Sequence[MethodsRowSpec], methods: Sequence[str], title:
     draw_title(figure, title)
     top = _METHODS_TOP
     for unit, height in zip(units, heights, strict=True):
-        mine = [row for row in rows if row.unit == unit]
+        unit_rows = [row for row in rows if row.unit == unit]
         axes = axes_at(figure, left, top, _METHODS_ACROSS, height)
-        set_axes(axes, _limits(mine, unit), False, height)
+        set_axes(axes, _limits(unit_rows, unit), False, height)
         heading = "Per cent" if unit == "%" else unit[:1].upper() + unit[1:]
         text_at(figure, 0.15, top - 0.24, heading, fontsize=TEXT_SIZE, fontweight="bold", color=BLACK)
         before = ""
-        for k, row in enumerate(mine):
+        for k, row in enumerate(unit_rows):
             middle = top + room * (k + 0.5)
             if row.group != before:
                 _rule(axes, room * k, left)

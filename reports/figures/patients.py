@@ -95,24 +95,24 @@ def fits_picture(
         )  # fmt: skip
         highest = {k.key: _highest([p for p in patients if p.kind == k.key]) for k in kinds}
         for row, subject in enumerate(names):
-            mine = {patient.kind: patient for patient in patients if patient.subject == subject}
-            words = next((patient.words for patient in mine.values() if patient.words), "")
+            by_kind = {patient.kind: patient for patient in patients if patient.subject == subject}
+            words = next((patient.words for patient in by_kind.values() if patient.words), "")
             top = _PATIENT_TOP + row * step_down
             words = f"{subject}   {words}".rstrip()
             text_at(figure, 0.12, top - 0.22, words, color=BLACK, fontweight="bold")
             for kind in kinds:
-                if kind.key in mine:
+                if kind.key in by_kind:
                     left = known[kind.key] * step_across + _PATIENT_LEFT
                     axes = axes_at(figure, left, top, _ACROSS, _DOWN)
-                    high = highest[kind.key] if kind.log else _highest([mine[kind.key]])
-                    _draw_patient(axes, mine[kind.key], kind, high, last=row == len(names) - 1)
+                    high = highest[kind.key] if kind.log else _highest([by_kind[kind.key]])
+                    _draw_patient(axes, by_kind[kind.key], kind, high, last=row == len(names) - 1)
     return Picture(name, title, _alt(title, patients, kinds), figure, _table(patients))
 
 
 def _highest(patients: Sequence[PatientSpec]) -> float:
     every = [part for p in patients for part in (p.values, p.individual, p.typical)]
-    found = np.concatenate(every) if every else np.ones(1)
-    return float(np.max(found[np.isfinite(found)], initial=1e-3))
+    values = np.concatenate(every) if every else np.ones(1)
+    return float(np.max(values[np.isfinite(values)], initial=1e-3))
 
 
 def _draw_patient(axes: Axes, patient: PatientSpec, kind: KindSpec, highest: float, last: bool) -> None:
@@ -323,15 +323,15 @@ def _marks(axes: Axes, x: FloatArray, y: FloatArray, below: FloatArray) -> None:
 
 
 def _words(points: Sequence[PointsSpec]) -> str:
-    told = []
+    sentences = []
     for point in points:
         seen = ~np.asarray(point.below, dtype=bool)
         mean, sd = float(np.mean(point.residual)), float(np.std(point.residual))
-        told.append(
+        sentences.append(
             f"{point.kind.label}: {int(seen.sum())} measurements and {int((~seen).sum())} below the limit in "
             f"{len(set(point.subject))} patients; residuals with mean {number_text(mean)} and SD {number_text(sd)}."
         )
-    return " ".join(told)
+    return " ".join(sentences)
 
 
 def _points_table(points: Sequence[PointsSpec]) -> dict[str, list[object]]:
@@ -371,8 +371,8 @@ def check_picture(checks: Sequence[CheckSpec], *, name: str = "predictive_check"
             lower.set_ylabel("Share below\nthe limit", fontsize=SMALL_SIZE)
             lower.set_xlabel("Days since infusion")
             axes.tick_params(labelbottom=False)
-    told = [_check_words(check) for check in checks]
-    return Picture(name, title, f"{title}. {' '.join(told)}", figure, _check_table(checks))
+    sentences = [_check_words(check) for check in checks]
+    return Picture(name, title, f"{title}. {' '.join(sentences)}", figure, _check_table(checks))
 
 
 def _draw_check(axes: Axes, check: CheckSpec) -> None:
@@ -470,7 +470,7 @@ def deviations_picture(
         axes.set_xlim(-span, span)
         axes.axvline(0.0, color=GREY, linewidth=0.9, zorder=1)
         axes.set_xlabel("Deviation (SD between patients)")
-    told = [
+    sentences = [
         f"{parameter}: from {number_text(float(values.min()))} to {number_text(float(values.max()))}, shrinkage "
         f"{number_text(100 * shrinkage.get(parameter, np.nan))} %."
         for parameter, values in deviations.items()
@@ -481,4 +481,4 @@ def deviations_picture(
             row = (parameter, float(value), shrinkage.get(parameter, np.nan))
             for key, cell in zip(table, row, strict=True):
                 table[key].append(cell)
-    return Picture(name, title, f"{title}. {' '.join(told)}", figure, table)
+    return Picture(name, title, f"{title}. {' '.join(sentences)}", figure, table)

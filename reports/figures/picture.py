@@ -28,8 +28,8 @@ def check_columns(columns: Columns, where: str) -> int:
     if not lengths:
         raise InputError(f"{where}: a table without columns; give at least one column.")
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise InputError(f"{where}: the columns must be equally long, and have these lengths: {told}.")
+        summary = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise InputError(f"{where}: the columns must be equally long, and have these lengths: {summary}.")
     return next(iter(lengths.values()))
 
 

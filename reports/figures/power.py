@@ -270,8 +270,8 @@ def _stacked(values: FloatArray, left: float, right: float) -> tuple[FloatArray,
     width = (right - left) / 40
     column = np.floor((values - left) / width)
     heights = np.zeros(values.size)
-    for one in np.unique(column):
-        here = np.flatnonzero(column == one)
+    for index in np.unique(column):
+        here = np.flatnonzero(column == index)
         heights[here[np.argsort(values[here])]] = np.arange(here.size)
     return left + (column + 0.5) * width, heights, width
 

@@ -140,8 +140,8 @@ def shares_picture(
     }
     parts = []
     for regimen, own in shares.items():
-        told = [f"{mechanism} {100 * share:.0f} %" for mechanism, share in own.items() if share > 0]
-        parts.append(f"{regimen}: {', '.join(told) or 'no relapse'}")
+        portions = [f"{mechanism} {100 * share:.0f} %" for mechanism, share in own.items() if share > 0]
+        parts.append(f"{regimen}: {', '.join(portions) or 'no relapse'}")
     return Picture(name=name, title=title, alt=f"{title}. {x_label}. {'; '.join(parts)}.", figure=figure, table=table)
 
 

@@ -295,10 +295,12 @@ def _table(
         for j, cell in enumerate(row)
     ]
     table: dict[str, list[object]] = {
-        "panel": [one[0] for one in flat], "row": [one[1] for one in flat], "column": [one[2] for one in flat]
-    }  # fmt: skip
+        "panel": [entry[0] for entry in flat],
+        "row": [entry[1] for entry in flat],
+        "column": [entry[2] for entry in flat],
+    }
     for field in ("value", "low", "high", "ruled_out", "best", "as_good"):
-        table[field] = [getattr(one[3], field) for one in flat]
+        table[field] = [getattr(entry[3], field) for entry in flat]
     return table
 
 
