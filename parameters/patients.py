@@ -282,15 +282,15 @@ def _correlated(parameters: ParameterSet, draws: Draws, population: str) -> dict
     """Standard normals of the names that the population links, correlated by a Cholesky factor; none otherwise."""
     links = parameters.populations[population].correlations if population else ()
     for link in links:
-        for name in (link.one, link.other):
+        for name in (link.first, link.second):
             if "." in name or name not in parameters:
                 raise unknown("parameter", name, parameters.names, f"population '{population}', correlation")
     if not links:
         return {}
-    linked = sorted({name for link in links for name in (link.one, link.other)})
+    linked = sorted({name for link in links for name in (link.first, link.second)})
     matrix = np.eye(len(linked))
     for link in links:
-        i, j = linked.index(link.one), linked.index(link.other)
+        i, j = linked.index(link.first), linked.index(link.second)
         matrix[i, j] = matrix[j, i] = link.value
     try:
         factor = np.linalg.cholesky(matrix)

@@ -19,8 +19,8 @@ _FOLDER = Path(__file__).parent / "populations"
 class Correlation:
     """Correlation of two log-normal parameters between patients."""
 
-    one: str
-    other: str
+    first: str
+    second: str
     value: float
 
 

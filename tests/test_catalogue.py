@@ -182,7 +182,7 @@ def test_no_typical_value_is_cut_off_by_its_range(population: str) -> None:
 
 @pytest.mark.parametrize("population", CATALOGUE.populations)
 def test_every_population_links_burden_with_what_follows_it(population: str) -> None:
-    links = {(link.one, link.other): link.value for link in CATALOGUE.populations[population].correlations}
+    links = {(link.first, link.second): link.value for link in CATALOGUE.populations[population].correlations}
     assert links == {
         ("m_protein_baseline", "tumour_baseline"): 0.6,
         ("suppression_baseline", "tumour_baseline"): 0.4,

@@ -84,8 +84,8 @@ def agreement(
 class Tie:
     """Posterior correlation of two parameters."""
 
-    one: str
-    other: str
+    first: str
+    second: str
     correlation: float
 
     @property
@@ -93,8 +93,9 @@ class Tie:
         """What the evidence says about the two together, in a sentence."""
         share = f"correlation {self.correlation:+.2f}"
         if self.correlation > 0:
-            return f"{self.one} and {self.other} rise together ({share}): the evidence fixes their difference better."
-        return f"{self.one} falls as {self.other} rises ({share}): the evidence fixes their sum better."
+            together = f"{self.first} and {self.second} rise together"
+            return f"{together} ({share}): the evidence fixes their difference better."
+        return f"{self.first} falls as {self.second} rises ({share}): the evidence fixes their sum better."
 
 
 def correlations(draws: np.ndarray) -> np.ndarray:

@@ -285,7 +285,7 @@ def covariance(parameters: ParameterSet, ids: Sequence[str], product: str, popul
     sd = np.array([spreads[name] for name in ids])
     correlation = np.eye(len(ids))
     for link in parameters.populations[population].correlations:
-        if link.one in ids and link.other in ids:
-            i, j = ids.index(link.one), ids.index(link.other)
+        if link.first in ids and link.second in ids:
+            i, j = ids.index(link.first), ids.index(link.second)
             correlation[i, j] = correlation[j, i] = link.value
     return correlation * np.outer(sd, sd)

@@ -263,7 +263,7 @@ class PopulationFit:
         Number of estimated parameters.
     eta_mean, eta_covariance
         (subjects, ids) and (subjects, ids, ids) of the deviations on the log scale, given the data.
-    found
+    estimate
         The course of the iterations.
     """
 
@@ -276,7 +276,7 @@ class PopulationFit:
     parameters: int
     eta_mean: np.ndarray
     eta_covariance: np.ndarray
-    found: Estimate
+    estimate: Estimate
 
     @property
     def aic(self) -> float:
@@ -389,5 +389,5 @@ def fit_population(
         parameters=len(drawn.names),
         eta_mean=drawn.mean - np.log(fitted.model.typical),
         eta_covariance=drawn.covariance,
-        found=fitted,
+        estimate=fitted,
     )

@@ -525,7 +525,7 @@ def own_patients() -> Numbers:
     numbers = {name: getattr(fit, name) for name in ("eta", "covariance", "ofv", "log_likelihood", "prediction")}
     numbers |= {f"forecast, {name}": getattr(ahead, name) for name in ("days", "weight", "immune", "effective")}
     return numbers | {
-        "population, trace": population.found.trace, "population, eta": population.eta_mean,
+        "population, trace": population.estimate.trace, "population, eta": population.eta_mean,
         "population, covariance": population.covariance, "population, log likelihood": population.log_likelihood,
     }  # fmt: skip
 

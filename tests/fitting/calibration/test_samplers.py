@@ -301,6 +301,6 @@ def test_the_strongest_ties_are_said_in_sentences() -> None:
     a, b = rng.standard_normal((2, 5000))
     draws = np.stack([a, -0.9 * a + np.sqrt(1.0 - 0.81) * b, b, np.zeros(5000)], axis=1)
     np.testing.assert_allclose(correlations(draws)[:3, :3], np.corrcoef(draws[:, :3].T))
-    first = strongest(("growth", "killing", "other", "fixed"), draws)[0]
-    assert (first.one, first.other) == ("growth", "killing")
-    assert first.text.startswith("growth falls as killing rises (correlation -0.9")
+    tie = strongest(("growth", "killing", "other", "fixed"), draws)[0]
+    assert (tie.first, tie.second) == ("growth", "killing")
+    assert tie.text.startswith("growth falls as killing rises (correlation -0.9")
