@@ -2,7 +2,7 @@
 
 A watch has an observable, a direction (1: above the limit, -1: below), and a limit per patient. It is armed while the
 value is on the near side. If the value lies beyond at the end of a step, the moment is bracketed on the continuous
-extension, the step is made anew up to there, and the event is one only if the value lies beyond there too: else the
+extension, the step is repeated up to there, and the event is one only if the value lies beyond there too: else the
 integration goes on and meets it a moment later. What crosses and comes back within one step is not seen.
 """
 
