@@ -17,6 +17,7 @@ from matplotlib.transforms import Bbox
 from threadpoolctl import threadpool_limits
 
 from perdure.experiments.maintenance_trial import DESIGNS
+from perdure.experiments.salvage import CURVES, SALVAGES
 from perdure.experiments.sequence_order import PAIRS
 from perdure.fitting.calibration.calibration import read_calibration
 from perdure.fitting.posterior import Sizes
@@ -37,6 +38,7 @@ FEWER: Mapping[str, Mapping[str, Any]] = {
             Axis("duration", "months", (6.0, 24.0)),
         )
     },
+    "salvage": {"salvages": {name: SALVAGES[name] for name in CURVES}},
     "secretase_timing": {"axes": (Axis("from day", "", (0.0, 30.0)), Axis("for", "weeks", (3.0, 12.0)))},
     "maintenance_trial": {"trials": 40, "designs": dict(list(DESIGNS.items())[::2])},
     "oligoprogression": {"shares": (0.5,)},
