@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -36,8 +37,9 @@ def settings(**sizes: Any) -> "Iterator[Settings]":
     """The settings of an experiment: its sizes, the command line, a progress bar, and where to print."""
     from perdure.reports.settings import Settings
 
+    chosen = Settings(command=shlex.join(["perdure", *sys.argv[1:]]), say=say, **sizes)  # a mistake shows no bar
     with bar() as feed:
-        yield Settings(command=shlex.join(["perdure", *sys.argv[1:]]), progress=feed, say=say, **sizes)
+        yield replace(chosen, progress=feed)
 
 
 def say(text: str) -> None:
