@@ -236,9 +236,9 @@ def reconstruct_km(
 
     Examples
     --------
-    >>> from perdure import reconstruct
+    >>> from perdure import reconstruct_km
     >>> months, percent = [0, 1, 2, 3, 4, 6, 9, 12], [100, 95, 90, 85, 80, 70, 60, 50]
-    >>> patients = reconstruct(months, percent, at_risk_times=[0, 6, 12], at_risk=[20, 14, 10])
+    >>> patients = reconstruct_km(months, percent, at_risk_times=[0, 6, 12], at_risk=[20, 14, 10])
     >>> patients.n, patients.curve.median()
     (20, 12.0)
     """

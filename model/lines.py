@@ -85,7 +85,7 @@ def follow_line(
     ------
     RangeError
         If the plan has no such line, or visits do not fall on recorded days.
-    NobodyError
+    NoPatientsError
         If no virtual patient comes to the line.
     RegimenError
         If something is given before day 0 and the first cells come after it: the simulation begins on day 0.

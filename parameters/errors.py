@@ -10,7 +10,7 @@
     │   ├── FileError             a file that is missing, empty, malformed or incomplete
     │   ├── RegimenError          a regimen that contradicts itself
     │   ├── EvidenceError         a reported result that cannot be right
-    │   └── NobodyError           no patient belongs to the group in question
+    │   └── NoPatientsError           no patient belongs to the group in question
     └── RunError              the input was fine, the computation was not; exit code 1
         ├── DoseAuditError        delivered and prescribed doses differ
         ├── SimulationError       no patient could be integrated

@@ -259,7 +259,7 @@ def compare(
     ------
     InputError
         If there is no arm, two have the same name, or a plan has one line only where a later one is asked for.
-    NobodyError
+    NoPatientsError
         If no virtual patient comes to the line.
     SimulationError
         If no patient of an arm could be integrated.

@@ -261,7 +261,7 @@ def treat(
     ------
     InputError
         If what is given cannot be read, has no such line, or cannot be given (`RegimenError`).
-    NobodyError
+    NoPatientsError
         If no virtual patient comes to the line.
     SimulationError
         If no patient could be integrated.

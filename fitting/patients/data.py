@@ -169,11 +169,11 @@ def read_measurements(path: str | Path, names: Mapping[str, str] | None = None) 
     Examples
     --------
     >>> from pathlib import Path
-    >>> from perdure import read_longitudinal
+    >>> from perdure import read_measurements
     >>> _ = Path("patients.csv").write_text('''id,time,what,value,limit
     ... A,0,m_protein,50,0.5
     ... A,7,car_t,250,0.1''')
-    >>> data = read_longitudinal("patients.csv")
+    >>> data = read_measurements("patients.csv")
     >>> data.subject("A").value.tolist()
     [50.0, 250.0]
     """

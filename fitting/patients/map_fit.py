@@ -104,13 +104,13 @@ def fit_patients(
     Examples
     --------
     >>> import numpy as np
-    >>> from perdure import individual_fits, mechanistic_model
+    >>> from perdure import fit_patients, mechanistic_model
     >>> from perdure.fitting.patients.data import Subject
     >>> time, value = np.array([0.0, 7.0, 14.0, 28.0, 56.0]), np.array([50.0, 250.0, 400.0, 20.0, 8.0])
     >>> kind = np.array(["m_protein", "car_t", "car_t", "m_protein", "m_protein"])
     >>> subject = Subject("A", time, kind, value, below=np.zeros(5, dtype=bool))
     >>> model = mechanistic_model("ide_cel")
-    >>> fit = individual_fits(model, [subject], starts=1, rounds=4)[0]
+    >>> fit = fit_patients(model, [subject], starts=1, rounds=4)[0]
     >>> fit.prediction.shape, fit.values.shape == model.typical.shape
     ((5,), True)
     """
