@@ -200,7 +200,7 @@ def run_script(file: str) -> None:
 def main() -> None:
     """Entry point: a user's mistake ends with one sentence and exit code 2, a failed run with 1, Ctrl-C with 130."""
     try:
-        app()
+        app(prog_name="perdure")
     except InputError as error:
         errors.print(f"perdure: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
